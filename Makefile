@@ -1,0 +1,50 @@
+# The commands of this repository; `make help` lists them. Each one first makes the environment.
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+# One thread a process: two test processes with a thread a core each would fight for the cores.
+TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types format bench
+.DELETE_ON_ERROR:
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'PYTHON=python3.12 chooses the interpreter, ARGS="-k space" goes to pytest.'
+
+demo: $(READY) ## Search on the two samples; no hub, no GPU, a few minutes
+	@HF_HUB_OFFLINE=1 $(BIN)/hpo run studies/demo-ner.toml --strategy bayes
+	@HF_HUB_OFFLINE=1 $(BIN)/hpo run studies/demo-sentiment.toml --strategy bayes
+	@$(BIN)/hpo list
+	@echo 'Database: runs/hpo.db; one folder a study beside it, with the best checkpoint.'
+
+test: $(READY) ## Run all tests
+	$(TEST_ENV) $(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+lint: $(READY) ## Check style, formatting and the floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+
+types: $(READY) ## Check types, strictly
+	$(BIN)/mypy hpo tests $(wildcard benchmarks)
+
+format: $(READY) ## Format the code and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure trial time, memory and disk against a plain Trainer search
+	$(TEST_ENV) $(BIN)/python benchmarks/trial_time.py $(ARGS)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'make: $(PYTHON) is missing or older than 3.11; try make PYTHON=python3.12' >&2; exit 1; }
+	@echo 'Making the environment in .venv with the versions of constraints.txt; minutes, once ...'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	@touch $@
+	@echo 'The environment is ready.'
