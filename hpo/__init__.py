@@ -1,0 +1,30 @@
+"""Hyperparameter search for fine-tuning transformers on NER and sentiment analysis.
+
+The Python API is a few functions that mirror the commands; nothing heavy is imported before one
+of them is called.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from wrapt import register_post_import_hook
+
+if TYPE_CHECKING:
+    from hpo.run import run_study as run_study
+    from hpo.study import load_study as load_study
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load_study", "run_study"]
+
+# transformers has no token-classification head for openai-gpt; ours is added as soon as (and only
+# if) somebody imports transformers' Auto classes, so that `import hpo` itself stays light.
+register_post_import_hook("hpo.heads:register", "transformers.models.auto.modeling_auto")
+
+_LAZY = {"run_study": "hpo.run", "load_study": "hpo.study"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,330 @@
+"""The study file: what it may say, read from TOML and checked.
+
+Pure: the names and types of training arguments are checked by `hpo.training_arguments`, which
+needs transformers.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+from hpo.errors import SpecError
+from hpo.space import Choice, Float, Int, SearchSpace
+from hpo.validation import problems
+from hpo.validation import show as show  # noqa: PLC0414 - whoever reads a specification shows it
+
+Freeze = Annotated[str, Field(pattern=r"^(none|embeddings|encoder|layers:[1-9][0-9]*)$")]
+Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+
+
+def _as_list(value: object) -> object:
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"found {show(value)}; expected text or a list of texts")  # noqa: TRY004 - pydantic reports no TypeError
+    return [value] if isinstance(value, str) else value
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("found a name twice; expected distinct names")
+    return names
+
+
+_List = Annotated[tuple[StrictStr, ...], Field(min_length=1), AfterValidator(_distinct)]
+Names = Annotated[_List, BeforeValidator(_as_list)]
+"""One name, or several distinct ones."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSpec(_Part):
+    """Where the data is and how to read it.
+
+    Either `path` (a hub id, a `save_to_disk` folder, a folder of files, `sample:ner` or
+    `sample:sentiment`), where `train`, `validation` and `test` are names of splits (or of files
+    in the folder); or files by split without `path`. Relative paths are relative to the study
+    file.
+
+    Args:
+        name: the configuration of a hub data set.
+        revision: the revision of a hub data set; pin it.
+        tokens_column, tags_column: NER; for column files they may be numbers, counted
+            from 0, or from the end if negative.
+        text_column, label_column: sentiment.
+        labels: the names of the classes, or of the tags, in the order of their integers.
+        scheme: the tagging scheme of a NER data set; recognised if not given.
+        validation_fraction: the share of train that becomes validation where there is none.
+        max_train_rows: train on a seeded, stratified subset of this many rows.
+    """
+
+    path: StrictStr | None = None
+    name: StrictStr | None = None
+    revision: StrictStr | None = None
+    train: Names | None = None
+    validation: Names | None = None
+    test: Names | None = None
+    tokens_column: StrictStr | StrictInt = "tokens"
+    tags_column: StrictStr | StrictInt | None = None
+    text_column: StrictStr = "text"
+    label_column: StrictStr = "label"
+    labels: _List | None = None
+    scheme: Literal["IOB1", "IOB2", "BIOES", "BILOU"] | None = None
+    validation_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.1
+    max_train_rows: Annotated[StrictInt, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.path is None and self.train is None:
+            raise ValueError(
+                "found neither path nor train; expected path (a hub id, a folder, "
+                "'sample:ner', 'sample:sentiment') or train (one or several files)"
+            )
+        return self
+
+
+class ObjectiveSpec(_Part):
+    """What the search optimises; the task supplies what is not given."""
+
+    metric: StrictStr | None = None
+    direction: Literal["maximize", "minimize"] | None = None
+
+
+class BudgetSpec(_Part):
+    """How much may be spent: trials in all, hours of wall clock; the first one reached ends it."""
+
+    trials: Annotated[StrictInt, Field(ge=1)] | None = None
+    hours: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+
+
+class FineTuningSpec(_Part):
+    """Constants that are no training arguments; each one may be searched instead.
+
+    Args:
+        freeze: `none`, `embeddings`, `layers:K` (the embeddings and the first K layers) or
+            `encoder` (all that was pretrained).
+        dropout: hidden and attention dropout; the model's own if not given.
+        classifier_dropout: dropout before the classifier; the model's own if not given.
+        layerwise_lr_decay: the learning rate of each layer is this factor times that of the
+            layer above it; 1 is off (Howard and Ruder 2018, ULMFiT's discriminative fine-tuning).
+        max_length: the longest input in sub-tokens, special tokens included.
+        truncation_side: sentiment: the side from which a longer text is cut.
+    """
+
+    freeze: Freeze = "none"
+    dropout: Share | None = None
+    classifier_dropout: Share | None = None
+    layerwise_lr_decay: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
+    max_length: Annotated[StrictInt, Field(ge=8)] = 256
+    truncation_side: Literal["left", "right"] = "right"
+
+
+class StudySpec(_Part):
+    """A whole study file.
+
+    Args:
+        model: a hub id, a local folder (relative to the study file), or `sample:bert`,
+            `sample:roberta`, `sample:gpt2`, `sample:openai-gpt`; a list is searched.
+        trust_remote_code: run code that a hub model or data set brings along.
+        keep_checkpoints: how many of the best trials keep their weights.
+    """
+
+    task: StrictStr
+    model: Names
+    strategy: StrictStr = "bayes"
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 42
+    trust_remote_code: StrictBool = False
+    keep_checkpoints: Annotated[StrictInt, Field(ge=1)] = 1
+    data: DataSpec
+    objective: ObjectiveSpec = ObjectiveSpec()
+    budget: BudgetSpec = BudgetSpec()
+    fine_tuning: FineTuningSpec = FineTuningSpec()
+    training: dict[StrictStr, JsonValue] = {}
+    space: SearchSpace
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if found := list(self._contradictions()):
+            raise ValueError("\n".join(found))
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
+        if not self.search_space():
+            yield "space: found no parameter; expected at least one to search"
+        for name, parameter in self.space.root.items():
+            values = parameter.values if isinstance(parameter, Choice) else parameter.bounds()
+            if name in self.training:
+                yield f"space.{name}: found in [training] too; expected it in one place"
+            elif getattr(self.fine_tuning, name, None) != getattr(FineTuningSpec(), name, None):
+                yield f"space.{name}: found in [fine_tuning] too; expected it in one place"
+            elif name == "model" and len(self.model) > 1:
+                yield "space.model: found beside a list in model; expected one of them"
+            elif name == "model" and not all(isinstance(value, str) for value in values):
+                yield f"space.model: found {show(values)}; expected a choice of models"
+            elif name in FineTuningSpec.model_fields:
+                for value in values:
+                    yield from _misfits(name, value)
+
+    def search_space(self) -> SearchSpace:
+        """Return the space, with the model in it where the file lists several."""
+        if len(self.model) == 1:
+            return self.space
+        return SearchSpace({"model": Choice(type="choice", values=self.model), **self.space.root})
+
+    def models(self) -> list[str]:
+        """Return every model that a trial may use."""
+        parameter = self.space.root.get("model")
+        if isinstance(parameter, Choice):
+            return [str(value) for value in parameter.values]
+        return list(self.model)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the study stores: everything, with the defaults filled in."""
+        return self.model_dump(mode="json")
+
+    def differences(self, other: "StudySpec") -> list[str]:
+        """Name what differs between two specifications of one study, the budget aside."""
+        mine, theirs = (flatten(spec.identity()) for spec in (self, other))
+        return [
+            f"{key}: stored {show(theirs.get(key))}, found {show(mine.get(key))}"
+            for key in sorted(mine.keys() | theirs.keys())
+            if mine.get(key) != theirs.get(key)
+        ]
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits of SHA-256 over all that may never change in a study."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that may never change in a study."""
+        return self.model_dump(mode="json", exclude={"budget", "keep_checkpoints"})
+
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "": StudySpec,
+    "data": DataSpec,
+    "objective": ObjectiveSpec,
+    "budget": BudgetSpec,
+    "fine_tuning": FineTuningSpec,
+    "float": Float,
+    "int": Int,
+    "choice": Choice,
+}
+
+MODEL_PARAMETERS = {"model": None, **FineTuningSpec.model_fields}
+"""The searchable parameters that are no training arguments."""
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study file that was read: its path and what it says."""
+
+    path: Path
+    spec: StudySpec
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths of data and models start from."""
+        return self.path.parent.resolve()
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
+    """Read and check a study file.
+
+    Args:
+        path: the TOML file.
+        overrides: `KEY=VALUE` with a dotted key and a TOML value (or plain text), applied to
+            what the file says.
+
+    Raises:
+        SpecError: the file cannot be read, or says something wrong; all mistakes at once.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise SpecError(f"{path}: found no such study file") from None
+    except IsADirectoryError:
+        raise SpecError(f"{path}: found a folder; expected a study file (TOML)") from None
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"{path}: byte {error.start}: found no UTF-8; expected a TOML file in UTF-8"
+        ) from None
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(document, override)
+    return StudyFile(path, parse(document, str(path)))
+
+
+def parse(document: Mapping[str, Any], where: str) -> StudySpec:
+    """Check what a study file says.
+
+    Raises:
+        SpecError: all that is wrong, each problem with `where`, the key, what was found and what
+            would be right.
+    """
+    try:
+        return StudySpec.model_validate(document)
+    except ValidationError as error:
+        raise SpecError([f"{where}: {text}" for text in problems(error, _PARTS)]) from None
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested tables: `{"a": {"b": 1}}` becomes `{"a.b": 1}`."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, Mapping):
+            flat |= flatten(item, f"{name}.")
+        else:
+            flat[name] = item
+    return flat
+
+
+def _apply(document: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise SpecError(f"--set: found {override!r}; expected KEY=VALUE, e.g. budget.trials=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, last = key.split(".")
+    table = document
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise SpecError(f"--set: found {key!r}, but {name!r} is no table")
+    table[last] = value
+
+
+def _misfits(name: str, value: object) -> list[str]:
+    try:
+        FineTuningSpec.model_validate({name: value})
+    except ValidationError as error:
+        return [f"space.{text}" for text in problems(error, _PARTS)]
+    return []
