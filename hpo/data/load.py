@@ -1,0 +1,210 @@
+"""From the study file's `[data]` to splits that a task can use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo.data.rows import Rows, text_rows, token_rows
+from hpo.data.sources import Source, open_source
+from hpo.data.splits import (
+    Split,
+    carve,
+    fingerprint,
+    make_split,
+    overlap,
+    sort_names,
+    subset,
+)
+from hpo.data.tables import Layout, Problems, SplitName, Table, listed
+from hpo.data.tags import Tagging, check_labels, check_mixed, output_labels, recognise
+from hpo.errors import DataError
+from hpo.spec import DataSpec
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """What a search trains on and is scored on.
+
+    Args:
+        labels: the names in the order of the model's outputs: for layout `tokens` O, then B- and
+            I- of each type, sorted; for `text` the classes; or as declared.
+        fingerprint: 16 hexadecimal digits over the content of both splits and the labels;
+            the same whatever the files are called and whichever format they have.
+        notices: sentences for the user about what was done to the data or is odd in it.
+    """
+
+    train: Split
+    validation: Split
+    labels: list[str]
+    fingerprint: str
+    notices: list[str]
+
+
+def load_data(
+    spec: DataSpec,
+    *,
+    layout: Layout,
+    folder: Path,
+    seed: int,
+    trust_remote_code: bool = False,  # noqa: ARG001  datasets 5 runs no code of a data set
+) -> StudyData:
+    """Read train and validation; the test split is never opened.
+
+    Args:
+        spec: where the data is.
+        layout: what a row holds.
+        folder: what relative paths start from.
+        seed: draws the validation split where it is carved from train, and the subset.
+        trust_remote_code: has no effect: datasets 5 runs no code that a data set brings along.
+
+    Raises:
+        DataError: all that is wrong, each problem with file, row and reason.
+    """
+    source = open_source(spec, layout, folder)
+    train, validation, tagging = _train_and_validation(source, spec, layout)
+    labels = _labels(train, validation, spec, tagging)
+    notices = tagging.notice() if tagging else []
+    if validation is None:
+        total = len(train)
+        stay, taken = carve(train, layout, spec.validation_fraction, seed)
+        if not taken:
+            raise DataError(
+                f"data.train: found {total} rows, too few to set some aside as validation; "
+                "expected more, or data.validation"
+            )
+        train, validation = train.take(stay), train.take(taken)
+        notices.append(
+            f"There is no validation split: {len(taken)} of the {total} rows of train were set "
+            f"aside for it, stratified, by seed {seed}."
+        )
+    if spec.max_train_rows is not None and spec.max_train_rows < len(train):
+        notices.append(
+            f"Of the {len(train)} rows of train, {spec.max_train_rows} are used: a stratified "
+            f"subset, by seed {seed} (data.max_train_rows)."
+        )
+        train = train.take(subset(train, layout, spec.max_train_rows, seed))
+    splits = make_split(train, layout), make_split(validation, layout)
+    _check_learnable(splits[0], layout)
+    return StudyData(
+        *splits, labels, fingerprint(train, validation, labels), notices + _oddities(*splits)
+    )
+
+
+def load_test(
+    spec: DataSpec,
+    *,
+    layout: Layout,
+    folder: Path,
+    trust_remote_code: bool = False,  # noqa: ARG001  datasets 5 runs no code of a data set
+) -> Split | None:
+    """Read the test split; None where there is none, or none with labels.
+
+    Tags are read in the scheme of train and validation, which are read for that.
+
+    Raises:
+        DataError: all that is wrong, each problem with file, row and reason.
+    """
+    source = open_source(spec, layout, folder)
+    tables = source.tables("test")
+    if not tables or (spec.test is None and _hidden(tables, spec, layout)):
+        return None
+    problems = Problems()
+    rows = _checked(tables, spec, layout, problems)
+    problems.raise_any()
+    if layout == "tokens":
+        train, validation, tagging = _train_and_validation(source, spec, layout)
+        if tagging is None:
+            return None
+        rows = tagging.convert(rows, problems)
+        if spec.labels is not None:
+            check_labels(rows, _labels(train, validation, spec, tagging), problems)
+        problems.raise_any()
+    return make_split(rows, layout)
+
+
+def _train_and_validation(
+    source: Source, spec: DataSpec, layout: Layout
+) -> tuple[Rows, Rows | None, Tagging | None]:
+    problems = Problems()
+    found: dict[SplitName, Rows] = {}
+    names: tuple[SplitName, ...] = ("train", "validation")
+    for name in names:
+        with problems.collect():
+            if tables := source.tables(name):
+                found[name] = _checked(tables, spec, layout, problems)
+            elif name == "train":
+                problems.add("data.train: found no such split; expected one")
+    problems.raise_any()
+    tagging = None
+    if layout == "tokens":
+        tagging = recognise(found.values(), spec)
+        check_mixed(tagging, list(found.values()), problems)
+        found = {name: tagging.convert(rows, problems) for name, rows in found.items()}
+        problems.raise_any()
+    return found["train"], found.get("validation"), tagging
+
+
+def _checked(tables: Sequence[Table], spec: DataSpec, layout: Layout, problems: Problems) -> Rows:
+    for table in tables:
+        if not table.numbers:
+            problems.add(f"{table.name}: found no rows; expected at least one")
+    if layout == "text":
+        return text_rows(tables, spec, problems)
+    return token_rows(tables, spec, problems)
+
+
+def _labels(
+    train: Rows,
+    validation: Rows | None,
+    spec: DataSpec,
+    tagging: Tagging | None,
+) -> list[str]:
+    splits = [train] if validation is None else [train, validation]
+    if tagging is not None:
+        labels = output_labels(splits, spec, tagging.scheme)
+        if spec.labels is not None:
+            problems = Problems()
+            for rows in splits:
+                check_labels(rows, labels, problems)
+            problems.raise_any()
+        return labels
+    if spec.labels is not None:
+        return list(spec.labels)
+    declared = dict.fromkeys(name for rows in splits for name in rows.class_names)
+    found = {label for rows in splits for label in rows.targets}
+    return [*declared, *sort_names(found - declared.keys())]
+
+
+def _check_learnable(train: Split, layout: Layout) -> None:
+    if layout == "tokens" and not train.counts:
+        raise DataError(
+            f"data.train: found no entity in {len(train.rows)} rows; expected tags besides O (is "
+            "data.tags_column right?)"
+        )
+    if layout == "text" and len(train.counts) < 2:
+        raise DataError(
+            f"data.train: found one class, {listed(list(train.counts))}; expected two or more "
+            "(is data.label_column right?)"
+        )
+
+
+def _oddities(train: Split, validation: Split) -> list[str]:
+    notices = []
+    if shared := overlap(train, validation):
+        notices.append(
+            f"Warning: {shared} of the {len(validation.rows)} rows of validation have a text that "
+            "train has too; the score over them is too good."
+        )
+    if unseen := [name for name in validation.counts if name not in train.counts]:
+        notices.append(
+            f"Warning: validation has {listed(unseen)}, which train has not: no model can learn it."
+        )
+    return notices
+
+
+def _hidden(tables: Sequence[Table], spec: DataSpec, layout: Layout) -> bool:
+    # SST-2 and other benchmarks publish their test split with -1 for every label.
+    return layout == "text" and all(
+        table.numbers and all(value == -1 for value in table.columns.get(spec.label_column, [0]))
+        for table in tables
+    )
