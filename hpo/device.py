@@ -1,0 +1,87 @@
+"""The device of this process: what it is, what precision pays there, how much memory it used."""
+
+import os
+import platform
+import resource
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_SMALL = 192  # hidden size below which a CPU gains nothing from bfloat16 (measured)
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where trials run: the first visible GPU, or the CPU."""
+
+    name: str
+    kind: str  # "cuda" or "cpu"
+
+    @classmethod
+    def here(cls) -> "Device":
+        """Look at what this process sees."""
+        if torch.cuda.is_available():
+            return cls(torch.cuda.get_device_name(0), "cuda")
+        return cls(platform.processor() or platform.machine() or "cpu", "cpu")
+
+    def training_arguments(self, hidden_size: int) -> dict[str, Any]:
+        """Return the training arguments that suit the device and a model of that width."""
+        if self.kind == "cuda":
+            bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+            return {"bf16": bf16, "fp16": not bf16}
+        return {
+            "use_cpu": True,
+            "dataloader_pin_memory": False,
+            "bf16": hidden_size >= _SMALL and cpu_has_bfloat16(),
+        }
+
+    def forget_peak(self) -> None:
+        """Begin to measure the peak memory anew."""
+        if self.kind == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            # Resets VmHWM, see proc(5); where that cannot be, the peak is that of the process.
+            with suppress(OSError):
+                Path("/proc/self/clear_refs").write_text("5")
+
+    def peak_memory(self) -> int:
+        """Return the peak since `forget_peak`, in bytes: of the GPU, or resident on a CPU."""
+        if self.kind == "cuda":
+            return int(torch.cuda.max_memory_allocated())
+        try:
+            status = Path("/proc/self/status").read_text()
+            line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+            return int(line.split()[1]) * 1024
+        except (OSError, StopIteration):
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def free_memory(self) -> None:
+        """Give cached GPU memory back."""
+        if self.kind == "cuda":
+            torch.cuda.empty_cache()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Say whether the CPU multiplies bfloat16 in hardware (AVX512-BF16, AMX)."""
+    known = torch.cpu.get_capabilities()
+    return bool(known.get("avx512_bf16") or known.get("amx_tile"))
+
+
+def use_cores(local_workers: int = 1) -> int:
+    """Give this process its share of the machine's cores, unless `OMP_NUM_THREADS` says how many.
+
+    Returns:
+        The number of threads that torch uses from now on.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, _cores() // local_workers))
+    return torch.get_num_threads()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
