@@ -1,0 +1,121 @@
+"""From rows to model inputs, once for each tokenizer and length: in memory and on disk.
+
+The files are shared by trials and processes; whoever comes first builds them, behind a lock, and
+what is built appears at its place in one step.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict, load_from_disk
+from datasets.utils.logging import disable_progress_bar
+from filelock import FileLock
+from transformers import PreTrainedTokenizerBase
+
+from hpo import models
+from hpo.data import StudyData
+from hpo.models import Source
+from hpo.spec import FineTuningSpec
+from hpo.tasks import Encoding, Metrics, Task
+
+_VERSION = 1  # of the encoding; another one does not read what this one wrote
+
+disable_progress_bar()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a Trainer is fed with.
+
+    Args:
+        tokenizer: of the model, fit for the task.
+        encoding: how rows became inputs.
+        train: shuffled by the sampler.
+        validation: sorted by length, longest first, and evaluated in that order.
+        score: from the predicted classes of `validation` to metrics.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    encoding: Encoding
+    train: Dataset
+    validation: Dataset
+    score: Callable[[np.ndarray], Metrics]
+
+
+def prepare(
+    task: Task, data: StudyData, source: Source, fine_tuning: FineTuningSpec, cache: Path
+) -> Inputs:
+    """Encode a study's data for one model.
+
+    Args:
+        task: knows how.
+        data: the rows.
+        source: the pretrained model whose tokenizer is used.
+        fine_tuning: `max_length` and `truncation_side`.
+        cache: the folder that keeps what was encoded.
+
+    Raises:
+        ModelError: the model cannot be loaded or does not fit.
+    """
+    config = models.load_config(source)
+    causal = models.is_causal(config)
+    tokenizer = models.load_tokenizer(
+        source, words=task.takes_words, causal_classifier=causal and not task.takes_words
+    )
+    encoding = Encoding(
+        labels=data.labels,
+        max_length=models.resolve_max_length(fine_tuning.max_length, config, tokenizer),
+        truncation_side=fine_tuning.truncation_side,
+        causal=causal,
+    )
+    splits = _encoded(task, data, tokenizer, encoding, cache)
+    validation = splits["validation"]
+    score = task.scorer(data.validation.rows, validation, data.labels)
+    return Inputs(tokenizer, encoding, splits["train"], validation, score)
+
+
+def _encoded(
+    task: Task, data: StudyData, tokenizer: Any, encoding: Encoding, cache: Path
+) -> DatasetDict:
+    folder = cache / _key(task, data, tokenizer, encoding)
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                _build(task, data, tokenizer, encoding, folder)
+    return DatasetDict(load_from_disk(str(folder)))
+
+
+def _build(task: Task, data: StudyData, tokenizer: Any, encoding: Encoding, folder: Path) -> None:
+    train = task.encode(data.train.rows, tokenizer, encoding)
+    validation = task.encode(data.validation.rows, tokenizer, encoding)
+    order = np.argsort(-np.asarray(validation["length"]), kind="stable")
+    unfinished = folder.with_suffix(".new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    DatasetDict(train=train, validation=validation.select(order)).save_to_disk(str(unfinished))
+    unfinished.replace(folder)
+
+
+def _key(task: Task, data: StudyData, tokenizer: Any, encoding: Encoding) -> str:
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()  # some models carry a length in their tokenizer; each call sets its own
+    backend.no_padding()
+    facts = [
+        _VERSION,
+        task.name,
+        data.fingerprint,
+        list(encoding.labels),
+        encoding.max_length,
+        encoding.truncation_side,
+        encoding.causal,
+        type(tokenizer).__name__,
+        bool(tokenizer.split_special_tokens),
+        backend.to_str(),
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
