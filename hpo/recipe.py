@@ -1,0 +1,51 @@
+"""What one trial does, fully resolved: constants of the study file with the drawn values over them.
+
+A recipe is all that retraining needs beside the study's data and seed; it is stored with the trial.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from hpo.errors import SpecError
+from hpo.spec import MODEL_PARAMETERS, FineTuningSpec, StudySpec, show
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One configuration.
+
+    Args:
+        model: the pretrained model, as the study file names it.
+        fine_tuning: what is no training argument.
+        training: names and values of transformers' training arguments; hpo's defaults aside.
+    """
+
+    model: str
+    fine_tuning: FineTuningSpec
+    training: Mapping[str, Any]
+
+
+def resolve(spec: StudySpec, params: Mapping[str, Any]) -> Recipe:
+    """Lay drawn parameters over the constants of a study.
+
+    Raises:
+        SpecError: a value is out of the range that its parameter allows.
+    """
+    ours = {name: value for name, value in params.items() if name in MODEL_PARAMETERS}
+    training = {name: value for name, value in params.items() if name not in MODEL_PARAMETERS}
+    model = str(ours.pop("model", spec.model[0]))
+    try:
+        fine_tuning = FineTuningSpec.model_validate(
+            {**spec.fine_tuning.model_dump(exclude_unset=True), **ours}
+        )
+    except ValidationError as error:
+        raise SpecError(
+            [
+                f"space.{detail['loc'][0]}: found {show(detail['input'])}; {detail['msg']}"
+                for detail in error.errors()
+            ]
+        ) from None
+    return Recipe(model, fine_tuning, {"seed": spec.seed, **spec.training, **training})

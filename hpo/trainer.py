@@ -1,0 +1,147 @@
+"""The Trainer of one trial: transformers' own, with what a search needs otherwise."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from typing_extensions import override
+
+from hpo.errors import Diverged
+from hpo.freezing import depths
+from hpo.inputs import Inputs
+from hpo.watch import Watch
+
+
+class FineTuner(Trainer):
+    """The Trainer of one trial."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: TrainingArguments,
+        inputs: Inputs,
+        collator: Any,
+        watch: Watch,
+        layerwise_lr_decay: float = 1.0,
+    ) -> None:
+        self.task_model = model
+        self.decay = layerwise_lr_decay
+
+        def score(prediction: EvalPrediction) -> dict[str, float]:
+            return inputs.score(np.asarray(prediction.predictions))
+
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=inputs.train,
+            eval_dataset=inputs.validation,
+            processing_class=inputs.tokenizer,
+            data_collator=collator,
+            compute_metrics=score,
+            preprocess_logits_for_metrics=_argmax,
+            callbacks=[watch],
+        )
+        self.remove_callback(PrinterCallback)  # standard output is the command's
+        self._worst_loss = torch.zeros((), device=args.device)
+
+    @override
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
+        # `group_by_length` would permute the evaluation too, and predictions would come back in
+        # another order than the rows. The inputs are sorted by length already.
+        return SequentialSampler(eval_dataset)
+
+    @override
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        sampler = super()._get_train_sampler(train_dataset)
+        if type(sampler) is not LengthGroupedSampler:
+            return sampler
+        return _ReplayedSampler(sampler, self.args.seed)
+
+    @override
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Create transformers' optimizer; with `layerwise_lr_decay`, split its groups by depth."""
+        fresh = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if fresh and self.decay < 1:
+            depth = depths(self.task_model)
+            groups = list(optimizer.param_groups)
+            optimizer.param_groups.clear()
+            for group in groups:
+                for level in sorted({depth[parameter] for parameter in group["params"]}):
+                    inside = [each for each in group["params"] if depth[each] == level]
+                    rate = group["lr"] * self.decay**level
+                    optimizer.add_param_group({**group, "params": inside, "lr": rate})
+        return optimizer
+
+    @override
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Train on a batch, and notice a loss that is not finite."""
+        loss = super().training_step(*args, **kwargs)
+        # transformers replaces such a loss by the average of the others, in silence.
+        self._worst_loss = torch.maximum(self._worst_loss, loss.detach())
+        if self.args.device.type == "cpu" or self.state.global_step % 10 == 0:  # a GPU must wait
+            self.check_loss()
+        return loss
+
+    def check_loss(self) -> None:
+        """Raise Diverged if a training loss was not finite."""
+        if not math.isfinite(self._worst_loss.item()):
+            raise Diverged(f"the training loss was not finite by step {self.state.global_step + 1}")
+
+    @override
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate in full precision, which is how the saved model will be used."""
+        self.check_loss()
+        with _full_precision(self.model):
+            metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        return metrics
+
+
+class _ReplayedSampler(LengthGroupedSampler):
+    """Length-grouped order that depends on seed and epoch only.
+
+    Upstream draws it from the global random state, which a resume in mid-epoch cannot restore
+    before the order is drawn: some examples would be seen twice and others never.
+    """
+
+    def __init__(self, drawn: LengthGroupedSampler, seed: int) -> None:
+        super().__init__(drawn.batch_size, lengths=drawn.lengths, generator=torch.Generator())
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by accelerate before each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator.manual_seed(self.seed * 1_000_003 + self.epoch)
+        grouped: Iterator[int] = super().__iter__()  # type: ignore[no-untyped-call]
+        return grouped
+
+
+def _argmax(logits: Any, _labels: Any) -> torch.Tensor:
+    # GPT-2 returns its cached keys beside the logits.
+    scores: torch.Tensor = logits[0] if isinstance(logits, tuple) else logits
+    return scores.argmax(dim=-1)
+
+
+@contextmanager
+def _full_precision(model: Any) -> Iterator[None]:
+    # accelerate puts autocast into `forward` and keeps what was there before.
+    before = model.__dict__.get("_original_forward")
+    if before is None:
+        yield
+        return
+    autocast = model.forward
+    model.forward = before
+    try:
+        yield
+    finally:
+        model.forward = autocast
