@@ -1,0 +1,267 @@
+"""The preflight: try what can go wrong before the first trial, without spending one."""
+
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from transformers import set_seed
+
+from hpo import training_arguments
+from hpo.data import Split, load_test, overlap
+from hpo.device import Device
+from hpo.errors import BadInput, ModelError
+from hpo.fine_tuning import Job, build_model, make_trainer
+from hpo.fine_tuning import training_arguments as build_arguments
+from hpo.recipe import Recipe, resolve
+from hpo.space import Choice, Scalar
+from hpo.spec import StudyFile
+from hpo.strategies import load_strategy, points_of
+from hpo.watch import Observer, Watch
+from hpo.workspace import Workspace
+
+# A trial at its largest: two checkpoints of weights and two moments each, and the best weights.
+_COPIES_ON_DISK = 7
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """What a model was found to be."""
+
+    name: str
+    parameters: int
+    trainable: int
+    max_length: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the preflight found.
+
+    Args:
+        study: the file.
+        task, strategy, metric, direction: as they will be used.
+        labels: the model's outputs; those that only the test split has are among them here.
+        splits: name -> `rows` and `labels` (entity type or class -> count).
+        models: one each.
+        device: where trials would run.
+        points: how many the grid has; None for a strategy that samples.
+        disk_needed, disk_free: bytes.
+        notices: sentences about the data.
+    """
+
+    study: str
+    task: str
+    strategy: str
+    metric: str
+    direction: str
+    labels: list[str]
+    splits: dict[str, dict[str, Any]]
+    models: list[ModelReport]
+    device: str
+    points: int | None
+    disk_needed: int
+    disk_free: int
+    notices: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return asdict(self)
+
+
+def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
+    """Try everything that a study needs.
+
+    Args:
+        file: the study.
+        output: where its trials would write.
+        say: is told what is being tried.
+
+    Raises:
+        BadInput: everything that is wrong, as far as one mistake does not hide another.
+    """
+    problems: list[str] = []
+    spec = file.spec
+    cache = output.resolve() / "cache"
+    workspace = Workspace(spec, file.folder, output.resolve() / "check", cache)
+    points = None
+    say("names")
+    with _collected(problems):
+        training_arguments.check(spec, str(file.path))
+    with _collected(problems):
+        points = points_of(load_strategy(spec.strategy), workspace.space, spec.seed)
+    with _collected(problems):
+        _ = workspace.task
+    if problems:
+        _refuse(problems, file)
+    with _collected(problems):
+        _ = workspace.objective
+    with _collected(problems):
+        _check_writable(output)
+    say("data")
+    test = None
+    with _collected(problems):
+        _ = workspace.data
+        test = load_test(
+            spec.data,
+            layout=workspace.task.layout,
+            folder=file.folder,
+            trust_remote_code=spec.trust_remote_code,
+        )
+    if problems:
+        _refuse(problems, file)
+    reports = []
+    for model in spec.models():
+        say(f"model {model}")
+        with _collected(problems):
+            reports.append(_check_model(workspace, model))
+    needed = max((report.parameters for report in reports), default=0) * 4 * _COPIES_ON_DISK
+    free = shutil.disk_usage(output).free
+    if needed > free:
+        problems.append(f"--output: {output} has {free:,} bytes free; a trial needs {needed:,}")
+    if problems:
+        _refuse(problems, file)
+    return _report(file, workspace, test, reports, points, (needed, free))
+
+
+def _report(
+    file: StudyFile,
+    workspace: Workspace,
+    test: Split | None,
+    reports: list[ModelReport],
+    points: list[Any] | None,
+    disk: tuple[int, int],
+) -> Report:
+    data = workspace.data
+    splits = {"train": data.train, "validation": data.validation}
+    notices = list(data.notices)
+    labels = list(data.labels)
+    if test is not None:
+        splits["test"] = test
+        notices += _about_test(workspace, test)
+        labels += _new_labels(workspace, test)
+    return Report(
+        study=str(file.path),
+        task=workspace.spec.task,
+        strategy=workspace.spec.strategy,
+        metric=workspace.objective.metric,
+        direction=workspace.direction,
+        labels=labels,
+        splits={
+            name: {"rows": len(split.rows), "labels": split.counts}
+            for name, split in splits.items()
+        },
+        models=reports,
+        device=Device.here().name,
+        points=None if points is None else len(points),
+        disk_needed=disk[0],
+        disk_free=disk[1],
+        notices=notices,
+    )
+
+
+def _new_labels(workspace: Workspace, test: Split) -> list[str]:
+    known = set(workspace.data.labels)
+    names = (
+        [f"{prefix}-{kind}" for kind in test.counts for prefix in ("B", "I")]
+        if workspace.task.layout == "tokens"
+        else list(test.counts)
+    )
+    return [name for name in names if name not in known]
+
+
+def _about_test(workspace: Workspace, test: Split) -> list[str]:
+    notices = []
+    if fresh := _new_labels(workspace, test):
+        notices.append(
+            f"the test split has labels that train and validation lack ({', '.join(fresh)}); the "
+            "search does not read it: name them in [data] labels to give the model these outputs"
+        )
+    for name, split in (("train", workspace.data.train), ("validation", workspace.data.validation)):
+        if shared := overlap(split, test):
+            notices.append(f"{shared} rows of test have a text that {name} has too")
+    return notices
+
+
+def _check_model(workspace: Workspace, model: str) -> ModelReport:
+    """Build the model with every value that could fail; one step with the largest batch."""
+    space = workspace.space
+    for name in ("max_length", "freeze", "dropout", "classifier_dropout"):
+        for value in _extremes(space.root.get(name)):
+            recipe = _recipe(workspace, model, {name: value})
+            if name == "max_length":
+                workspace.inputs(recipe)
+            else:
+                build_model(workspace.job(recipe, workspace.folder))
+    recipe = _recipe(workspace, model, {})
+    with tempfile.TemporaryDirectory() as folder:
+        job = workspace.job(recipe, Path(folder))
+        return _one_step(job)
+
+
+def _one_step(job: Job) -> ModelReport:
+    args = build_arguments(job, Device.here())
+    set_seed(args.seed)
+    model = build_model(job)
+    watch = Watch(job.objective, job.folder, Observer(), classes=len(job.inputs.encoding.labels))
+    trainer = make_trainer(model, args, job, watch)
+    batch = next(iter(trainer.get_train_dataloader()))
+    loss: Any = trainer.training_step(model, batch)
+    value = float(loss)
+    if not math.isfinite(value):
+        raise ModelError(f"model {job.recipe.model}: the loss of one batch is {value}")
+    if not any(parameter.grad is not None for parameter in model.parameters()):
+        raise ModelError(f"model {job.recipe.model}: no weight received a gradient")
+    return ModelReport(
+        name=job.recipe.model,
+        parameters=model.num_parameters(),
+        trainable=model.num_parameters(only_trainable=True),
+        max_length=job.inputs.encoding.max_length,
+        loss=value,
+    )
+
+
+def _recipe(workspace: Workspace, model: str, chosen: dict[str, Scalar]) -> Recipe:
+    """Return a recipe with the largest value of each parameter, but for those chosen."""
+    values = {name: _extremes(parameter)[-1] for name, parameter in workspace.space.root.items()}
+    if "freeze" in values:
+        values["freeze"] = "none"  # needs the most memory
+    if "model" in values:
+        values["model"] = model
+    return resolve(workspace.spec, {**values, **chosen})
+
+
+def _extremes(parameter: Any) -> list[Scalar]:
+    if parameter is None:
+        return []
+    if isinstance(parameter, Choice):
+        values = list(parameter.values)
+        return sorted(values) if not isinstance(values[0], str) else values
+    return [parameter.low, parameter.high]
+
+
+def _check_writable(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise BadInput(f"--output: {output} cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except BadInput as error:
+        problems.extend(error.problems)
+
+
+def _refuse(problems: list[str], file: StudyFile) -> NoReturn:
+    where = f"{file.path}: "
+    raise BadInput([text if text.startswith(where) else where + text for text in problems])

@@ -1,0 +1,256 @@
+"""The command line: parse, call one function, print, set the exit code."""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo import __version__
+from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, HpoError, SpecError
+
+if TYPE_CHECKING:
+    from hpo.progress import Progress
+    from hpo.study import StudyView
+
+
+class Commands(click.Group):
+    """The sub-commands, with one place where every error becomes a message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a sub-command."""
+        try:
+            return super().invoke(ctx)
+        except HpoError as error:
+            self._fail(ctx, str(error), error.exit_code)
+        except KeyboardInterrupt:
+            self._fail(ctx, "interrupted; the same command continues", INTERRUPTED_EXIT_CODE)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours: still one message, the rest on request
+            if os.environ.get("HPO_DEBUG"):
+                traceback.print_exc()
+            text = f"{type(error).__name__}: {error}"
+            self._fail(ctx, f"a fault of hpo's: {text}\n(HPO_DEBUG=1 shows where)", 1)
+
+    def _fail(self, ctx: click.Context, message: str, code: int) -> None:
+        if "--json" in sys.argv[1:]:
+            click.echo(json.dumps({"error": message.splitlines(), "exit_code": code}, indent=2))
+        for line in message.splitlines():
+            click.echo(f"hpo: {line}", err=True)
+        ctx.exit(code)
+
+
+def _example(text: str) -> str:
+    return f"\b\nExample:\n  {text}"
+
+
+STORAGE = click.option(
+    "--storage", "storage_url", metavar="URL", envvar="HPO_STORAGE",
+    help="sqlite:///path or postgresql://…; by default HPO_STORAGE, else hpo.db in --output.",
+)  # fmt: skip
+OUTPUT = click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"),
+    show_default=True, help="The folder below which everything lies.",
+)  # fmt: skip
+SET = click.option(
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True,
+    help="Change a key of the study file, e.g. --set training.num_train_epochs=2; repeatable.",
+)  # fmt: skip
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+NAME = click.argument("name", required=False)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_example("hpo run studies/demo-ner.toml --strategy bayes"),
+)
+@click.version_option(__version__, prog_name="hpo")
+def main() -> None:
+    """Find the best way to fine-tune a transformer for NER or sentiment analysis."""
+
+
+@main.command(epilog=_example("hpo init ner my-study.toml"))
+@click.argument("task", type=click.Choice(["ner", "sentiment"]))
+@click.argument("path", type=click.Path(path_type=Path), default=Path("study.toml"))
+def init(task: str, path: Path) -> None:
+    """Write a commented study file to start from (study.toml by default)."""
+    if path.exists():
+        raise BadInput(f"{path}: exists already; expected the name of a new file")
+    starter = Path(__file__).parent / "starters" / f"{task}.toml"
+    try:
+        path.write_text(starter.read_text(encoding="utf-8"), encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+    click.echo(f"Wrote {path}. Next: edit it, then `hpo check {path}` and `hpo run {path}`.")
+
+
+@main.command(epilog=_example("hpo check studies/demo-ner.toml --json"))
+@click.argument("study", type=click.Path(path_type=Path), required=False)
+@SET
+@OUTPUT
+@JSON
+def check(study: Path | None, overrides: tuple[str, ...], output: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Try everything that a study needs, without spending a trial."""
+    from hpo import spec
+
+    file = spec.load(_study_file(study), overrides)
+    from hpo import check as preflight  # imports torch: a mistake in the file is told before
+
+    report = preflight.check(file, output, lambda what: click.echo(f"checking {what} …", err=True))
+    from hpo.display import check_summary
+
+    click.echo(json.dumps(report.to_json(), indent=2) if as_json else check_summary(report))
+
+
+@main.command(epilog=_example("hpo run studies/demo-ner.toml --strategy bayes --trials 10"))
+@click.argument("study", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--strategy", metavar="S", help="Instead of the study file's: bayes, grid, random, tpe."
+)
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="The budget in all, instead of the file's."
+)
+@STORAGE
+@click.option("--name", help="The study's name; by default the file's stem and the strategy.")
+@OUTPUT
+@SET
+@JSON
+def run(  # noqa: PLR0913, PLR0917 - one for each option
+    study: Path | None,
+    strategy: str | None,
+    trials: int | None,
+    storage_url: str | None,
+    name: str | None,
+    output: Path,
+    overrides: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Search until the study's budget is spent; run it again to continue.
+
+    Without STUDY it takes study.toml of this folder, else the demo study that comes with hpo.
+    """
+    from hpo import spec
+
+    path = _study_file(study)
+    changes = [*overrides]
+    if strategy is not None:
+        changes.append(f"strategy={json.dumps(strategy)}")
+    if trials is not None:
+        changes.append(f"budget.trials={trials}")
+    file = spec.load(path, changes)
+    from hpo import run as runner
+
+    progress = _progress()
+    plan = runner.plan(file, {}, name=name, storage_url=storage_url, output=output)
+    try:
+        result = runner.execute(plan, progress)
+    finally:
+        progress.close()
+    from hpo.display import conclusion
+
+    click.echo(json.dumps(result.to_json(), indent=2) if as_json else conclusion(result))
+
+
+@main.command(epilog=_example("hpo status demo-ner-bayes"))
+@NAME
+@STORAGE
+@OUTPUT
+@JSON
+def status(name: str | None, storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Show a study's trials and how far it is."""
+    study = _load(name, storage_url, output)
+    if as_json:
+        click.echo(json.dumps(study.to_json(), indent=2))
+        return
+    from rich.console import Console
+
+    from hpo.display import budget_of, trial_table
+
+    console = Console()
+    console.print(trial_table(study, study.name, rows=1000))
+    counts = ", ".join(f"{count} {state}" for state, count in study.counts.items()) or "no trial"
+    console.print(f"{counts}; budget: {budget_of(study)}", highlight=False)
+
+
+@main.command(epilog=_example("hpo best demo-ner-bayes --json"))
+@NAME
+@STORAGE
+@OUTPUT
+@JSON
+def best(name: str | None, storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Show a study's best configuration and where its weights lie."""
+    study = _load(name, storage_url, output)
+    from hpo.display import conclusion
+
+    click.echo(json.dumps(study.to_json(), indent=2) if as_json else conclusion(study))
+
+
+@main.command("list", epilog=_example("hpo list --storage sqlite:///runs/hpo.db"))
+@STORAGE
+@OUTPUT
+@JSON
+def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
+    """List the studies of a storage."""
+    from hpo.study import list_studies
+
+    studies = list_studies(_url(storage_url, output))
+    if as_json:
+        click.echo(json.dumps({"studies": [study.to_json() for study in studies]}, indent=2))
+        return
+    from rich.console import Console
+
+    from hpo.display import study_table
+
+    Console().print(study_table(studies))
+
+
+def _study_file(given: Path | None) -> Path:
+    """Return the study to take: what was given, study.toml of this folder, or the demo."""
+    if given is not None:
+        return given
+    here = Path("study.toml")
+    if here.exists():
+        return here
+    demo = demo_study()
+    click.echo(f"hpo: no STUDY given and no study.toml here; taking the demo {demo}", err=True)
+    return demo
+
+
+def demo_study() -> Path:
+    """Return the demo study that the package carries (in a checkout, that of `studies/`)."""
+    package = Path(__file__).parent
+    for folder in (package / "studies", package.parent / "studies"):
+        if (folder / "demo-ner.toml").exists():
+            return folder / "demo-ner.toml"
+    raise SpecError("the demo study is not installed; give a study file")
+
+
+def _url(storage_url: str | None, output: Path) -> str:
+    return storage_url or f"sqlite:///{output / 'hpo.db'}"
+
+
+def _load(name: str | None, storage_url: str | None, output: Path) -> "StudyView":
+    from hpo.study import list_studies, load_study
+
+    url = _url(storage_url, output)
+    if name is not None:
+        return load_study(name, url)
+    studies = list_studies(url)
+    if len(studies) != 1:
+        known = ", ".join(study.name for study in studies) or "none"
+        raise BadInput(f"NAME: found none given; expected one of the storage's studies: {known}")
+    return studies[0]
+
+
+def _progress() -> "Progress":
+    from rich.console import Console
+
+    from hpo.progress import Lines, LiveTable
+
+    console = Console(stderr=True)
+    return LiveTable(console) if console.is_terminal else Lines(console)

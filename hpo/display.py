@@ -1,0 +1,154 @@
+"""How studies are written for a person: tables, durations, the conclusion of a run."""
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from hpo.study import StudyView
+
+if TYPE_CHECKING:
+    from hpo.check import Report
+
+_ROWS = 12  # trials in the live table
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
+    """Return the table of a study's latest trials; the best one is always among them."""
+    table = Table(title=title, title_justify="left", expand=False)
+    names = study.spec.search_space().names()
+    for heading in ("trial", study.metric, *names, "time", "state"):
+        table.add_column(heading, overflow="fold")
+    ended = [trial for trial in study.trials if trial.state in {"COMPLETE", "PRUNED", "FAIL"}]
+    shown = ended[-rows:]
+    if study.best is not None and study.best.number not in {trial.number for trial in shown}:
+        shown = [study.best, *shown[1:]]
+    for trial in shown:
+        best = study.best is not None and trial.number == study.best.number
+        table.add_row(
+            str(trial.number),
+            "" if trial.value is None else f"{trial.value:.4f}",
+            *(short(trial.params.get(name)) for name in names),
+            "" if trial.seconds is None else duration(trial.seconds),
+            trial.reason or trial.state.lower(),
+            style="bold green" if best else None,
+        )
+    return table
+
+
+def budget_of(study: StudyView) -> str:
+    """Return the budget in words."""
+    budget = study.spec.budget
+    parts = [
+        "" if budget.trials is None else f"{budget.trials} trials",
+        "" if budget.hours is None else f"{budget.hours:g} hours",
+    ]
+    return " or ".join(part for part in parts if part) or "no budget"
+
+
+def written(params: dict[str, Any]) -> str:
+    """Return parameters as one line."""
+    return ", ".join(f"{name}={short(value)}" for name, value in params.items())
+
+
+def short(value: object) -> str:
+    """Return a value with as many digits as matter."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: 42 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def bar(share: float, width: int = 24) -> str:
+    """Return a progress bar."""
+    full = round(min(1.0, share) * width)
+    return "━" * full + "╌" * (width - full)
+
+
+def sparkline(values: list[float]) -> str:
+    """Return a learning curve in one line, with its last value."""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    bars = "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in values)
+    return f"{bars} {values[-1]:.4f}"
+
+
+def study_table(studies: list[StudyView]) -> Table:
+    """Return one line a study."""
+    table = Table()
+    for heading in ("study", "task", "strategy", "done", "budget", "metric", "best", "time"):
+        table.add_column(heading, overflow="fold")
+    for study in studies:
+        table.add_row(
+            study.name,
+            study.spec.task,
+            study.spec.strategy,
+            str(study.done),
+            budget_of(study),
+            study.metric,
+            "" if study.best is None else f"{study.best.value:.4f}",
+            duration(study.seconds),
+        )
+    return table
+
+
+def conclusion(study: StudyView) -> str:
+    """Return what a run ends with: the best configuration, to copy, and where things lie."""
+    best = study.best
+    if best is None:
+        return f"study {study.name}: no trial has completed yet"
+    lines = [
+        f"study {study.name}: best {study.metric} {best.value:.4f} in trial {best.number} "
+        f"of {study.done}, {duration(study.seconds)} of trials",
+        "",
+        *(f"  {name} = {toml(value)}" for name, value in best.params.items()),
+        "",
+        f"weights  {best.checkpoint}",
+        f"trials   hpo status {study.name}",
+    ]
+    return "\n".join(lines)
+
+
+def toml(value: object) -> str:
+    """Return a scalar as TOML writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def check_summary(report: "Report") -> str:
+    """Return what the preflight found."""
+    lines = [
+        f"{report.study} is fit to run",
+        f"  task        {report.task}, {report.direction} {report.metric}",
+        f"  strategy    {report.strategy}",
+        f"  device      {report.device}",
+        f"  disk        {size(report.disk_free)} free, a trial needs {size(report.disk_needed)}",
+    ]
+    if report.points is not None:
+        lines.append(f"  grid        {report.points} points")
+    lines += [
+        f"  model       {model.name}: {model.parameters / 1e6:.1f} M weights, inputs up to "
+        f"{model.max_length} sub-tokens, loss of one batch {model.loss:.3f}"
+        for model in report.models
+    ]
+    lines.append(f"  labels      {', '.join(report.labels)}")
+    for name, split in report.splits.items():
+        counts = ", ".join(f"{label} {count}" for label, count in split["labels"].items())
+        lines.append(f"  {name:<12}{split['rows']} rows: {counts}")
+    lines += [f"  note        {notice}" for notice in report.notices]
+    return "\n".join(lines)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in words."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,196 @@
+"""What a person sees while trials run: a live table in a terminal, plain lines elsewhere."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+from typing_extensions import override
+
+from hpo.display import bar, budget_of, duration, sparkline, trial_table, written
+from hpo.study import StudyView
+from hpo.trials import TrialResult
+
+if TYPE_CHECKING:
+    from hpo.evaluations import Evaluation
+
+
+class Progress:
+    """Who is told what happens; this one shows nothing."""
+
+    def preparing(self, what: str) -> None:
+        """Something before the first trial takes a while."""
+
+    def begin(self, study: StudyView) -> None:
+        """The study is about to run, or to go on."""
+
+    def started(self, number: int, params: dict[str, Any]) -> None:
+        """A trial was drawn."""
+
+    def stepped(self, step: int, steps: int) -> None:
+        """The running trial took an optimizer step."""
+
+    def evaluated(self, evaluations: "list[Evaluation]") -> None:
+        """The running trial was evaluated; all its evaluations so far."""
+
+    def ended(self, study: StudyView, trial: TrialResult) -> None:
+        """A trial has ended."""
+
+    def end(self, study: StudyView) -> None:
+        """No trial is left to run."""
+
+    def close(self) -> None:
+        """Nothing more will come, whatever the reason."""
+
+
+class Lines(Progress):
+    """One plain line an event, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.metric = "objective"
+        self.clock = _Clock()
+
+    @override
+    def preparing(self, what: str) -> None:
+        self._say(f"{what} …")
+
+    @override
+    def begin(self, study: StudyView) -> None:
+        self.metric = study.metric
+        self.clock = _Clock()
+        for notice in study.notices:
+            self._say(f"data: {notice}")
+        going_on = f", {study.done} done already" if study.done else ""
+        self._say(
+            f"study {study.name}: {study.spec.task}, strategy {study.spec.strategy}, "
+            f"{budget_of(study)}{going_on}"
+        )
+
+    @override
+    def started(self, number: int, params: dict[str, Any]) -> None:
+        self._say(f"trial {number} started: {written(params)}")
+
+    @override
+    def evaluated(self, evaluations: "list[Evaluation]") -> None:
+        latest = evaluations[-1]
+        self._say(
+            f"  epoch {latest.epoch:g}: {self.metric} {latest.metrics[self.metric]:.4f}, "
+            f"loss {latest.metrics['loss']:.4f}"
+        )
+
+    @override
+    def ended(self, study: StudyView, trial: TrialResult) -> None:
+        self.clock.count(trial)
+        result = (
+            f"{self.metric} {trial.value:.4f}"
+            if trial.value is not None
+            else f"{trial.state.lower()}: {trial.error or trial.reason or ''}"
+        )
+        best = (
+            ""
+            if study.best is None
+            else f"; best {study.best.value:.4f} (trial {study.best.number})"
+        )
+        seconds = "" if trial.seconds is None else f" in {duration(trial.seconds)}"
+        self._say(f"trial {trial.number} ended{seconds}: {result}{best}{self.clock.left(study)}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveTable(Progress):
+    """A table of trials, the best so far, the running trial's learning curve and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
+        self.study: StudyView | None = None
+        self.number: int | None = None
+        self.params: dict[str, Any] = {}
+        self.share = (0, 1)
+        self.curve: list[float] = []
+        self.clock = _Clock()
+
+    @override
+    def preparing(self, what: str) -> None:
+        self.console.print(f"[dim]{what} …[/dim]")
+
+    @override
+    def begin(self, study: StudyView) -> None:
+        for notice in study.notices:
+            self.console.print(Text(f"data: {notice}", style="yellow"))
+        self.study = study
+        self.clock = _Clock()
+        self.live.start()
+
+    @override
+    def started(self, number: int, params: dict[str, Any]) -> None:
+        self.number, self.params, self.share, self.curve = number, params, (0, 1), []
+
+    @override
+    def stepped(self, step: int, steps: int) -> None:
+        self.share = (step, steps)
+
+    @override
+    def evaluated(self, evaluations: "list[Evaluation]") -> None:
+        metric = self.study.metric if self.study is not None else "loss"
+        self.curve = [each.metrics[metric] for each in evaluations]
+
+    @override
+    def ended(self, study: StudyView, trial: TrialResult) -> None:
+        self.clock.count(trial)
+        self.study, self.number = study, None
+
+    @override
+    def end(self, study: StudyView) -> None:
+        self.study, self.number = study, None
+        self.close()
+
+    @override
+    def close(self) -> None:
+        """Leave the terminal as it was; the last table stays."""
+        self.live.stop()
+
+    def _render(self) -> Group:
+        study = self.study
+        if study is None:
+            return Group()
+        title = f"{study.name} · {study.spec.task} · {study.spec.strategy} · {budget_of(study)}"
+        table = trial_table(study, title)
+        lines = [Text("")]
+        if self.number is not None:
+            step, steps = self.share
+            curve = "" if not self.curve else f"  {study.metric} {sparkline(self.curve)}"
+            lines.append(
+                Text(f"trial {self.number}  {bar(step / max(steps, 1))} {step}/{steps}{curve}")
+            )
+            lines.append(Text(f"  {written(self.params)}", style="dim"))
+        best = study.best
+        if best is not None:
+            lines.append(
+                Text(
+                    f"best {study.metric} {best.value:.4f}  trial {best.number}", style="bold green"
+                )
+            )
+        lines.append(Text(f"{study.done} done{self.clock.left(study)}", style="dim"))
+        return Group(table, *lines)
+
+
+class _Clock:
+    """Estimates the time left from the trials that were seen to end."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.ended = 0
+
+    def count(self, trial: TrialResult) -> None:
+        self.ended += 1
+
+    def left(self, study: StudyView) -> str:
+        if not self.ended or study.budget is None:
+            return ""
+        each = (time.monotonic() - self.started) / self.ended
+        remaining = max(0, study.budget - study.done)
+        return f"; about {duration(each * remaining)} left" if remaining else ""

@@ -1,0 +1,72 @@
+"""Ctrl-C and the signals of a scheduler, turned into a request that a trial can meet in good order.
+
+Ctrl-C once: save and leave. Twice: leave at once. SIGTERM, SIGUSR1 (preemption, `scancel`,
+`docker stop`): save, hand back and leave.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from hpo.errors import HandedBack
+
+_PREEMPTION = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Stop:
+    """Whether the process was asked to stop; a context in which the signals are listened to.
+
+    Outside of `deferred` a signal ends the process at once, since there is nothing to save.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._deferred = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, *_PREEMPTION):
+            self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Only take note of a signal while the body runs; it asks `requested` when it can stop."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
+
+    def requested(self) -> bool:
+        """Say whether to save and leave."""
+        return self.signal is not None
+
+    def leave(self) -> None:
+        """Raise what ends the process, if it was asked to stop.
+
+        Raises:
+            KeyboardInterrupt: by Ctrl-C.
+            HandedBack: by another signal.
+        """
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.signal is not None:
+            raise HandedBack(f"stopped by {self.signal.name}")
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        again = self.signal == signal.SIGINT == number
+        self.signal = signal.Signals(number)
+        if again or not self._deferred:
+            self.leave()

@@ -1,0 +1,127 @@
+"""What a process needs to run a study's trials: specification, data, folders, encoded inputs."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from hpo.data import StudyData, load_data
+from hpo.errors import SpecError
+from hpo.evaluations import Objective
+from hpo.fine_tuning import Job
+from hpo.inputs import Inputs, prepare
+from hpo.models import Source
+from hpo.plugins import nearest
+from hpo.recipe import Recipe
+from hpo.samples import models as sample_models
+from hpo.space import SearchSpace
+from hpo.spec import StudySpec
+from hpo.tasks import Task, load_task
+
+_KEPT_INPUTS = 4  # encoded data sets open at once, where model or max_length are searched
+
+
+@dataclass
+class Workspace:
+    """A study as one process sees it.
+
+    Args:
+        spec: what the study is.
+        data_folder: where relative paths of data and models start.
+        folder: the study's own folder, for its trials.
+        cache: a folder for encoded data and sample models, shared by studies.
+    """
+
+    spec: StudySpec
+    data_folder: Path
+    folder: Path
+    cache: Path
+    _inputs: OrderedDict[tuple[object, ...], Inputs] = field(default_factory=OrderedDict)
+
+    @cached_property
+    def task(self) -> Task:
+        """The task."""
+        return load_task(self.spec.task)
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """What is searched."""
+        return self.spec.search_space()
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What is optimised.
+
+        Raises:
+            SpecError: the task has no such metric.
+        """
+        metric = self.spec.objective.metric or self.task.metric
+        known = self.task.metrics
+        if metric not in known and not _of_one_class(metric):
+            raise SpecError(
+                f"objective.metric: found {metric!r}; known are {', '.join(known)} "
+                f"(and NAME.f1 and so on of one class){nearest(metric, known)}"
+            )
+        direction = self.spec.objective.direction or known.get(metric, "maximize")
+        return Objective(metric, direction == "maximize")
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Optuna's word for the better direction of the objective."""
+        return "maximize" if self.objective.maximize else "minimize"
+
+    @cached_property
+    def data(self) -> StudyData:
+        """The rows to train and validate on; the test split is never read."""
+        return load_data(
+            self.spec.data,
+            layout=self.task.layout,
+            folder=self.data_folder,
+            seed=self.spec.seed,
+            trust_remote_code=self.spec.trust_remote_code,
+        )
+
+    def source(self, model: str) -> Source:
+        """Return where a model of the study file is; a sample model is made if need be."""
+        if model.startswith("sample:"):
+            family = model.removeprefix("sample:")
+            folder = self.cache / "models" / f"{family}-{self.data.fingerprint}"
+            return Source(model, str(sample_models.build(family, self._texts(), folder)))
+        local = self.data_folder / model
+        path = local if local.is_dir() else Path(model).expanduser()
+        found = str(path) if path.is_dir() else model
+        return Source(model, found, self.spec.trust_remote_code)
+
+    def _texts(self) -> Iterator[str]:
+        for row in self.data.train.rows:
+            yield " ".join(row["tokens"]) if self.task.takes_words else row["text"]
+
+    def inputs(self, recipe: Recipe) -> Inputs:
+        """Return the encoded data of a recipe, from memory where it is still there."""
+        tuning = recipe.fine_tuning
+        key = (recipe.model, tuning.max_length, tuning.truncation_side)
+        if key not in self._inputs:
+            self._inputs[key] = prepare(
+                self.task, self.data, self.source(recipe.model), tuning, self.cache / "inputs"
+            )
+        self._inputs.move_to_end(key)
+        while len(self._inputs) > _KEPT_INPUTS:
+            self._inputs.popitem(last=False)
+        return self._inputs[key]
+
+    def job(self, recipe: Recipe, folder: Path) -> Job:
+        """Return all that the fine-tuning of one recipe needs."""
+        return Job(
+            recipe=recipe,
+            task=self.task,
+            source=self.source(recipe.model),
+            inputs=self.inputs(recipe),
+            objective=self.objective,
+            folder=folder,
+        )
+
+
+def _of_one_class(metric: str) -> bool:
+    return metric.rpartition(".")[2] in {"precision", "recall", "f1"} and "." in metric
