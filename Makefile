@@ -39,12 +39,13 @@ format: $(READY) ## Format the code and fix what can be fixed
 bench: $(READY) ## Measure trial time, memory and disk against a plain Trainer search
 	$(TEST_ENV) $(BIN)/python benchmarks/trial_time.py $(ARGS)
 
+# --use-pep517: seqeval is no wheel, and pip before 23.1 fails to run its setup.py
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'make: $(PYTHON) is missing or older than 3.11; try make PYTHON=python3.12' >&2; exit 1; }
 	@echo 'Making the environment in .venv with the versions of constraints.txt; minutes, once ...'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --use-pep517 \
 		--constraint constraints.txt --editable '.[dev]'
 	@touch $@
 	@echo 'The environment is ready.'

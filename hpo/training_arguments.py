@@ -1,7 +1,7 @@
 """Training arguments in a study file, checked against the real fields of `TrainingArguments`.
 
 Upstream only warns about a name that is no field, casts a drawn value silently to the type of the
-old one, and validates nothing after the first trial (H5 and H6 in tests/test_trial.py); here a
+old one, and validates nothing after the first trial (tests/test_trial.py shows it); here a
 mistake ends the study before it starts.
 """
 
@@ -270,7 +270,7 @@ def _rejections(training: Mapping[str, typing.Any]) -> Iterator[str]:
     constants = {"use_cpu": not torch.accelerator.is_available(), **training}
     try:
         built = TrainingArguments(output_dir="unused", **constants)
-        get_reporting_integration_callbacks(built.report_to)  # type: ignore[no-untyped-call]
+        get_reporting_integration_callbacks(built.report_to)
     except Exception as error:  # noqa: BLE001 - whatever it raises is about the user's values
         message = re.sub(r"\s+", " ", str(error)) or type(error).__name__
         yield f"[training]: refused by transformers: {message}"

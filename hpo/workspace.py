@@ -80,7 +80,6 @@ class Workspace:
             layout=self.task.layout,
             folder=self.data_folder,
             seed=self.spec.seed,
-            trust_remote_code=self.spec.trust_remote_code,
         )
 
     def source(self, model: str) -> Source:

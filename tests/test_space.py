@@ -95,6 +95,12 @@ def test_steps_are_those_one_would_write(
     assert Float(type="float", low=low, high=high, step=step).values_of_grid("x") == values
 
 
+def test_a_grid_of_a_narrow_range_stays_inside() -> None:
+    """Values are rounded to read well, but never out of the bounds."""
+    parameter = Float(type="float", low=1.0000000000004, high=1.0000000000005, points=3)
+    assert parameter.values_of_grid("x") == [parameter.low, parameter.high]
+
+
 def test_grid_without_points_names_the_parameter() -> None:
     """A range that does not say how many values a grid takes is an error that names it."""
     space = SearchSpace({"learning_rate": Float(type="float", low=0.1, high=0.2)})

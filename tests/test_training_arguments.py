@@ -91,6 +91,7 @@ def test_sound_spaces_pass(space: dict[str, Any]) -> None:
         ("num_train_epochs", 0, "found 0; expected more than 0"),
         ("num_train_epochs", True, "found true; expected a number"),
         ("per_device_train_batch_size", 8.0, "found 8.0; expected a whole number"),
+        ("per_device_train_batch_size", True, "found true; expected a whole number"),
         ("per_device_train_batch_size", 0, "found 0; expected at least 1"),
         ("bf16", 1, "found 1; expected true or false"),
         ("bf16", "True", 'found "True"; expected true or false'),

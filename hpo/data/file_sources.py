@@ -16,10 +16,27 @@ from hpo.data.tables import (
     SplitName,
     Table,
     listed,
+    quoted,
     split_names,
 )
 from hpo.errors import DataError
 from hpo.spec import DataSpec
+
+
+def local_path(folder: Path, name: str, key: str) -> Path:
+    """Return the path that a study file means.
+
+    Raises:
+        DataError: the name is none that a file can have; said of the key of `[data]`.
+    """
+    try:
+        path = folder / Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:  # too long; the home of nobody
+        raise DataError(f"data.{key}: found {quoted(name)}, which is no path: {error}") from None
+    if not name.strip():
+        raise DataError(f"data.{key}: found an empty name; expected a path")
+    return path
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,7 @@ class Files:
         return files
 
     def _matching(self, split: SplitName, name: str) -> dict[str, Path]:
-        path = self.base / Path(name).expanduser()
+        path = local_path(self.base, name, split)
         if path.is_dir():
             raise DataError(
                 f"data.{split}: found the folder {path}; expected a file (a folder goes into "

@@ -1,6 +1,7 @@
 """One file -> a table: which format it has, decompressed and decoded."""
 
 import gzip
+import re
 import zlib
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _FORMATS = {
     ".pq": "parquet",
 }
 _COLUMN_FILES = (".conll", ".conllu", ".txt", ".iob", ".iob2", ".bio", ".bioes", ".annotated")
+
+_JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"')
 
 DATA_SUFFIXES = (*_FORMATS, *_COLUMN_FILES)
 """By these a file of a folder is known to hold data; a file that the study names may have any."""
@@ -68,12 +71,14 @@ def _format(path: Path, content: bytes, layout: Layout) -> str:
         return known
     if content.startswith(b"PAR1"):
         return "parquet"
-    if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:2] in (b'{"', b"[{"):
+    if _JSON.match(content):
         return "json"
     return "conll" if layout == "tokens" else "csv"
 
 
 def _content(path: Path, name: str) -> bytes:
+    if not path.is_file():
+        raise DataError(f"{name}: found no regular file; expected one")  # a pipe never ends
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -16,7 +16,7 @@ from hpo.data.splits import (
     subset,
 )
 from hpo.data.tables import Layout, Problems, SplitName, Table, listed
-from hpo.data.tags import Tagging, check_labels, check_mixed, output_labels, recognise
+from hpo.data.tags import read_as_iob2
 from hpo.errors import DataError
 from hpo.spec import DataSpec
 
@@ -46,7 +46,6 @@ def load_data(
     layout: Layout,
     folder: Path,
     seed: int,
-    trust_remote_code: bool = False,  # noqa: ARG001  datasets 5 runs no code of a data set
 ) -> StudyData:
     """Read train and validation; the test split is never opened.
 
@@ -55,15 +54,19 @@ def load_data(
         layout: what a row holds.
         folder: what relative paths start from.
         seed: draws the validation split where it is carved from train, and the subset.
-        trust_remote_code: has no effect: datasets 5 runs no code that a data set brings along.
 
     Raises:
         DataError: all that is wrong, each problem with file, row and reason.
     """
-    source = open_source(spec, layout, folder)
-    train, validation, tagging = _train_and_validation(source, spec, layout)
-    labels = _labels(train, validation, spec, tagging)
-    notices = tagging.notice() if tagging else []
+    splits = _train_and_validation(open_source(spec, layout, folder), spec, layout)
+    notices = []
+    if layout == "tokens":
+        tagging, splits = read_as_iob2(splits, spec)
+        labels = tagging.labels
+        notices += tagging.notice()
+    else:
+        labels = _class_names(splits, spec)
+    train, validation = splits[0], splits[1] if len(splits) > 1 else None
     if validation is None:
         total = len(train)
         stay, taken = carve(train, layout, spec.validation_fraction, seed)
@@ -83,11 +86,10 @@ def load_data(
             f"subset, by seed {seed} (data.max_train_rows)."
         )
         train = train.take(subset(train, layout, spec.max_train_rows, seed))
-    splits = make_split(train, layout), make_split(validation, layout)
-    _check_learnable(splits[0], layout)
-    return StudyData(
-        *splits, labels, fingerprint(train, validation, labels), notices + _oddities(*splits)
-    )
+    first, second = make_split(train, layout), make_split(validation, layout)
+    _check_learnable(first, layout)
+    notices += _oddities(first, second)
+    return StudyData(first, second, labels, fingerprint(train, validation, labels), notices)
 
 
 def load_test(
@@ -95,7 +97,6 @@ def load_test(
     *,
     layout: Layout,
     folder: Path,
-    trust_remote_code: bool = False,  # noqa: ARG001  datasets 5 runs no code of a data set
 ) -> Split | None:
     """Read the test split; None where there is none, or none with labels.
 
@@ -112,62 +113,34 @@ def load_test(
     rows = _checked(tables, spec, layout, problems)
     problems.raise_any()
     if layout == "tokens":
-        train, validation, tagging = _train_and_validation(source, spec, layout)
-        if tagging is None:
-            return None
+        tagging, _ = read_as_iob2(_train_and_validation(source, spec, layout), spec)
         rows = tagging.convert(rows, problems)
-        if spec.labels is not None:
-            check_labels(rows, _labels(train, validation, spec, tagging), problems)
         problems.raise_any()
     return make_split(rows, layout)
 
 
-def _train_and_validation(
-    source: Source, spec: DataSpec, layout: Layout
-) -> tuple[Rows, Rows | None, Tagging | None]:
+def _train_and_validation(source: Source, spec: DataSpec, layout: Layout) -> list[Rows]:
+    """Read both splits, or train alone where there is no other."""
     problems = Problems()
-    found: dict[SplitName, Rows] = {}
+    splits = []
     names: tuple[SplitName, ...] = ("train", "validation")
     for name in names:
         with problems.collect():
             if tables := source.tables(name):
-                found[name] = _checked(tables, spec, layout, problems)
-            elif name == "train":
-                problems.add("data.train: found no such split; expected one")
+                splits.append(_checked(tables, spec, layout, problems))
     problems.raise_any()
-    tagging = None
-    if layout == "tokens":
-        tagging = recognise(found.values(), spec)
-        check_mixed(tagging, list(found.values()), problems)
-        found = {name: tagging.convert(rows, problems) for name, rows in found.items()}
-        problems.raise_any()
-    return found["train"], found.get("validation"), tagging
+    return splits
 
 
 def _checked(tables: Sequence[Table], spec: DataSpec, layout: Layout, problems: Problems) -> Rows:
     for table in tables:
         if not table.numbers:
             problems.add(f"{table.name}: found no rows; expected at least one")
-    if layout == "text":
-        return text_rows(tables, spec, problems)
-    return token_rows(tables, spec, problems)
+    read = text_rows if layout == "text" else token_rows
+    return read(tables, spec, problems)
 
 
-def _labels(
-    train: Rows,
-    validation: Rows | None,
-    spec: DataSpec,
-    tagging: Tagging | None,
-) -> list[str]:
-    splits = [train] if validation is None else [train, validation]
-    if tagging is not None:
-        labels = output_labels(splits, spec, tagging.scheme)
-        if spec.labels is not None:
-            problems = Problems()
-            for rows in splits:
-                check_labels(rows, labels, problems)
-            problems.raise_any()
-        return labels
+def _class_names(splits: Sequence[Rows], spec: DataSpec) -> list[str]:
     if spec.labels is not None:
         return list(spec.labels)
     declared = dict.fromkeys(name for rows in splits for name in rows.class_names)

@@ -21,7 +21,7 @@ class ClassNames:
     def __init__(self, declared: Sequence[str] | None, own: Sequence[str] | None) -> None:
         self._declared = declared
         self._own = own
-        self._known: dict[tuple[type, object], str] = {}
+        self._known: dict[str | int, str] = {}
 
     def __call__(self, value: object) -> str:
         """Return the name.
@@ -29,12 +29,11 @@ class ClassNames:
         Raises:
             ValueError: what was found, and what would be right.
         """
-        if type(value) is not str and type(value) is not int:
+        if type(value) is not str and type(value) is not int:  # True is an int, but no number
             raise ValueError(f"found {quoted(value)}; expected text or an integer")
-        key = (type(value), value)
-        if key not in self._known:
-            self._known[key] = self._checked(self._name(value))
-        return self._known[key]
+        if value not in self._known:
+            self._known[value] = self._checked(self._name(value))
+        return self._known[value]
 
     def _name(self, value: str | int) -> str:
         if isinstance(value, int):
@@ -47,9 +46,12 @@ class ClassNames:
             return value
         if _INTEGER.fullmatch(value):
             return self._numbered(int(value), None)
+        return self._undeclared(value, self._declared)
+
+    def _undeclared(self, value: str, declared: Sequence[str]) -> str:
         raise ValueError(
-            f"found {value!r}; expected one of data.labels: {listed(self._declared)}"
-            f"{nearest(value, self._declared)}"
+            f"found {value!r}; expected one of data.labels: {listed(declared)}"
+            f"{nearest(value, declared)}"
         )
 
     def _numbered(self, value: int, own: Sequence[str] | None) -> str:
@@ -78,6 +80,9 @@ class ClassNames:
 class TagNames(ClassNames):
     """How the values of a column become tags, in whatever scheme."""
 
+    def _undeclared(self, value: str, declared: Sequence[str]) -> str:
+        return value  # declared in IOB2 perhaps, and to be converted: checked after that
+
     def _unnamed(self, value: int) -> str:
         raise ValueError(
             f"found the integer {value} without a name; expected tags as text, or the names of "
@@ -87,7 +92,8 @@ class TagNames(ClassNames):
     def _checked(self, name: str) -> str:
         if parse_tag(name) is None:
             raise ValueError(
-                f"found the tag {name!r}; expected O, or a prefix and a type such as B-PER"
+                f"found the tag {name!r}; expected O, or a prefix and a type such as B-PER (is "
+                "data.tags_column right?)"
             )
         return name
 

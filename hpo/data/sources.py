@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hpo.data.dataset_sources import Hub, Sample, Saved
-from hpo.data.file_sources import Files, Folder
+from hpo.data.file_sources import Files, Folder, local_path
 from hpo.data.hub import HUB_ID
 from hpo.data.tables import Layout, SplitName, Table
 from hpo.errors import DataError
@@ -37,12 +37,11 @@ def open_source(spec: DataSpec, layout: Layout, folder: Path) -> Source:
         return Files(spec, layout, folder, Path())
     if spec.path.startswith("sample:"):
         return Sample(spec, layout)
-    path = Path(spec.path).expanduser()
-    place = folder / path
+    place = local_path(folder, spec.path, "path")
     if place.is_dir():
         if (place / "dataset_dict.json").is_file() or (place / "state.json").is_file():
             return Saved(spec, place)
-        return Folder(spec, layout, place, path)
+        return Folder(spec, layout, place, Path(spec.path))
     if place.exists():
         raise DataError(
             f"data.path: found the file {spec.path}; expected a folder or a hub id (a file goes "

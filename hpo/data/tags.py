@@ -16,68 +16,96 @@ class Tagging:
 
     Args:
         scheme: the one of every split.
-        declared: whether the study file names it.
+        labels: the names in the order of the model's outputs, in IOB2.
+        spec: may name the scheme and the labels; then they are not to be guessed.
         mixed: whether entities begin in the way of IOB1 and in that of IOB2.
     """
 
     scheme: Scheme
-    declared: bool
+    labels: list[str]
+    spec: DataSpec
     mixed: bool
 
     def notice(self) -> list[str]:
         """Say what is converted, if anything is."""
         if self.scheme == "IOB2":
             return []
-        how = "as data.scheme says" if self.declared else "as their sequences show"
+        how = "as data.scheme says" if self.spec.scheme else "as their sequences show"
         return [f"The tags are in {self.scheme}, {how}; they are read as IOB2."]
 
     def convert(self, rows: Rows, problems: Problems) -> Rows:
-        """Return the rows in IOB2; the first invalid tag of each row is a problem."""
+        """Return the rows in IOB2; the first wrong tag of each row is a problem.
+
+        Wrong is what the scheme does not allow there, and what declared labels do not have.
+        """
+        declared = set(self.labels) if self.spec.labels is not None else None
         targets = []
         for row, tags in enumerate(rows.targets):
             try:
-                targets.append(to_iob2(tags, self.scheme))
+                converted = to_iob2(tags, self.scheme)
             except InvalidSequenceError as error:
                 problems.add(f"{rows.place(row, error.position)}: {error}{self._advice()}")
-                targets.append(tags)
+                continue
+            if declared is not None and not declared.issuperset(converted):
+                position = next(n for n, tag in enumerate(converted) if tag not in declared)
+                problems.add(
+                    f"{rows.place(row, position)}: found {converted[position]!r}; expected one of "
+                    f"data.labels: {listed(self.labels)}"
+                )
+            targets.append(converted)
         return replace(rows, targets=targets)
 
     def _advice(self) -> str:
-        if self.declared:
+        if self.spec.scheme:
             return ""
         if self.mixed:
-            return ", as in most entities (data.scheme = 'IOB1' reads both, each B- as a beginning)"
+            return f", as other entities begin ({_READS_BOTH})"
         return f" ({self.scheme} was recognised over train and validation; see data.scheme)"
 
 
-def recognise(splits: Iterable[Rows], spec: DataSpec) -> Tagging:
-    """Find the scheme of a data set from its train and validation split."""
-    if spec.scheme is not None:
-        return Tagging(spec.scheme, declared=True, mixed=False)
+_READS_BOTH = "data.scheme = 'IOB1' reads both, each B- as a beginning"
+
+
+def read_as_iob2(splits: Sequence[Rows], spec: DataSpec) -> tuple[Tagging, list[Rows]]:
+    """Recognise the scheme that train and validation share, and convert them to IOB2.
+
+    Args:
+        splits: rows with tags of any scheme.
+        spec: may name the scheme and the labels.
+
+    Raises:
+        DataError: the tags that do not fit, or `data.labels` are no tags, O among them.
+    """
     evidence = Evidence()
     for rows in splits:
         for tags in rows.targets:
             evidence.add(tags)
-    scheme = evidence.scheme()
-    mixed = scheme in ("IOB1", "IOB2") and bool(evidence.iob1 and evidence.iob2)
-    return Tagging(scheme, declared=False, mixed=mixed)
-
-
-def check_mixed(tagging: Tagging, splits: Sequence[Rows], problems: Problems) -> None:
-    """Refuse B- where IOB1 was only recognised and would have I-: one of the two is wrong."""
-    if not (tagging.mixed and tagging.scheme == "IOB1"):
-        return
+    scheme = spec.scheme or evidence.scheme()
+    guessed = spec.scheme is None and scheme in ("IOB1", "IOB2")
+    mixed = guessed and evidence.iob1 > 0 and evidence.iob2 > 0
+    tagging = Tagging(scheme, _output_labels(splits, spec, scheme), spec, mixed)
+    problems = Problems()
+    converted = []
     for rows in splits:
-        for row, tags in enumerate(rows.targets):
-            for position, tag in enumerate(tags):
-                before = tags[position - 1][2:] if position else ""
-                if tag[0] == "B" and before != tag[2:]:
-                    problems.add(
-                        f"{rows.place(row, position)}: found {tag!r}, which does not touch an "
-                        f"entity of its type; IOB1 expects 'I-{tag[2:]}' there, as in most "
-                        "entities (data.scheme = 'IOB1' reads both, each B- as a beginning)"
-                    )
-                    break
+        if mixed and scheme == "IOB1":
+            _refuse_lone_b(rows, problems)
+        converted.append(tagging.convert(rows, problems))
+    problems.raise_any()
+    return tagging, converted
+
+
+def _refuse_lone_b(rows: Rows, problems: Problems) -> None:
+    # IOB1 that was only guessed does not excuse B- where it would have I-: one is wrong.
+    for row, tags in enumerate(rows.targets):
+        for position, tag in enumerate(tags):
+            before = tags[position - 1][2:] if position else ""
+            if tag[0] == "B" and before != tag[2:]:
+                problems.add(
+                    f"{rows.place(row, position)}: found {tag!r}, which does not touch an entity "
+                    f"of its type; IOB1 expects 'I-{tag[2:]}' there, as in most entities "
+                    f"({_READS_BOTH})"
+                )
+                break
 
 
 def entity_types(tags: Iterable[str]) -> list[str]:
@@ -85,17 +113,7 @@ def entity_types(tags: Iterable[str]) -> list[str]:
     return [tag[2:] for tag in tags if tag[0] == "B"]
 
 
-def output_labels(splits: Sequence[Rows], spec: DataSpec, scheme: Scheme) -> list[str]:
-    """Return the labels in the order of the model's outputs.
-
-    Args:
-        splits: rows in IOB2.
-        spec: may declare the labels.
-        scheme: that of the declared names.
-
-    Raises:
-        DataError: `data.labels` are no tags, or O is not among them.
-    """
+def _output_labels(splits: Sequence[Rows], spec: DataSpec, scheme: Scheme) -> list[str]:
     if spec.labels is not None:
         return _declared(spec.labels, scheme)
     types = {
@@ -118,22 +136,9 @@ def _declared(labels: Sequence[str], scheme: Scheme) -> list[str]:
     if scheme == "IOB2":
         return list(labels)
     # Names of another scheme: the same order, and what the conversion writes besides.
-    converted = {}
+    types = {}
     for label in labels:
         letter, kind = parse_tag(label) or ("O", "")
-        converted[f"{'B' if letter in 'BS' else 'I'}-{kind}" if kind else "O"] = kind
-    complete = [f"{prefix}-{kind}" for kind in converted.values() if kind for prefix in "BI"]
-    return list(dict.fromkeys([*converted, *complete]))
-
-
-def check_labels(rows: Rows, labels: Sequence[str], problems: Problems) -> None:
-    """Refuse the tags that the declared labels do not have."""
-    known = set(labels)
-    for row, tags in enumerate(rows.targets):
-        for position, tag in enumerate(tags):
-            if tag not in known:
-                problems.add(
-                    f"{rows.place(row, position)}: found {tag!r}; expected one of data.labels: "
-                    f"{listed(labels)}"
-                )
-                break
+        types[f"{'B' if letter in 'BS' else 'I'}-{kind}" if kind else "O"] = kind
+    complete = [f"{prefix}-{kind}" for kind in types.values() if kind for prefix in "BI"]
+    return list(dict.fromkeys([*types, *complete]))

@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import settings
 
 from hpo.data import Layout, Split, StudyData, load_data, load_test
 from hpo.spec import DataSpec
+
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
+settings.load_profile("no deadline")
 
 
 class Study:

@@ -16,7 +16,7 @@ def _handler(repositories: Repositories) -> type[BaseHTTPRequestHandler]:  # noq
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802  the name is that of http.server
+        def do_GET(self) -> None:
             """Answer a request of any method."""
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             parts = unquote(urlsplit(self.path).path).strip("/").split("/")
@@ -27,7 +27,7 @@ def _handler(repositories: Repositories) -> type[BaseHTTPRequestHandler]:  # noq
             else:
                 self._send(404, b"")
 
-        do_HEAD = do_POST = do_GET
+        do_HEAD = do_POST = do_GET  # noqa: N815  the names are those of http.server
 
         def _refused(self, name: str, revision: str) -> bool:
             if name == "owner/gated":

@@ -25,6 +25,7 @@ EXPECTED = [(["EU", "rejects", "calls"], ["B-ORG", "O", "O"]), (["Ann", "Lee"], 
         "EU B-ORG\rrejects O\rcalls O\r\rAnn B-PER\rLee I-PER",
         "\ufeffEU B-ORG\nrejects O\ncalls O\n\nAnn B-PER\nLee I-PER\n",
         "EU  NNP   B-ORG\nrejects VBZ O\ncalls\tNNS O \n\nAnn NNP B-PER\nLee NNP I-PER\n",
+        "EU\tNNP\tB-ORG\nrejects\tVBZ O\ncalls NNS\tO\n\nAnn\tNNP\tB-PER\nLee\tNNP I-PER\n",
         "-DOCSTART- -X- O\nEU NNP B-ORG\nrejects VBZ O\ncalls NNS O\n-DOCSTART- -X- O\n"
         "Ann NNP B-PER\nLee NNP I-PER\n",
         "-DOCSTART-\n\nEU B-ORG\nrejects O\ncalls O\n\nAnn B-PER\nLee I-PER\n",

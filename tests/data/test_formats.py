@@ -227,12 +227,13 @@ def test_declared_names_replace_those_of_the_data_set(study: Study) -> None:
         (["O", "I-X", "B-X"], None, [2, 1, 0], ["B-X", "I-X", "O"], ["O", "I-X", "B-X"]),
         (["O", "B-X"], None, [1, 1, 0], ["B-X", "B-X", "O"], ["O", "B-X"]),
         (["O", "I-X"], None, [1, 1, 0], ["B-X", "I-X", "O"], ["O", "I-X", "B-X"]),
+        (["O", "S-X", "B-X", "E-X"], None, [2, 3, 1], ["B-X", "I-X", "B-X"], ["O", "B-X", "I-X"]),
         (
-            ["O", "S-X", "B-X", "E-X"],
-            "BIOES",
-            [2, 3, 1],
+            ["I-X", "O", "B-X"],
+            None,
+            ["B-X", "E-X", "S-X"],
             ["B-X", "I-X", "B-X"],
-            ["O", "B-X", "I-X"],
+            ["I-X", "O", "B-X"],
         ),
     ],
 )
@@ -240,13 +241,13 @@ def test_declared_tags(
     study: Study,
     declared: list[str],
     scheme: str | None,
-    values: list[int],
+    values: list[Any],
     tags: list[str],
     labels: list[str],
 ) -> None:
     """Integers get declared tags, whatever their scheme; the order is that of the study file."""
     row = {"tokens": ["a", "b", "c"], "tags": values}
-    study.write({"a.jsonl": json.dumps(row), "b.jsonl": '{"tokens": ["x"], "tags": [0]}'})
+    study.write({"a.jsonl": json.dumps(row), "b.jsonl": '{"tokens": ["x"], "tags": ["O"]}'})
     data = study.load(
         "tokens", train="a.jsonl", validation="b.jsonl", labels=declared, scheme=scheme
     )
