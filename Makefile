@@ -30,14 +30,15 @@ lint: $(READY) ## Check style, formatting and the floors
 	$(BIN)/lint-imports --no-logo --no-cache
 
 types: $(READY) ## Check types, strictly
-	$(BIN)/mypy hpo tests $(wildcard benchmarks)
+	$(BIN)/mypy hpo tests benchmarks
 
 format: $(READY) ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 bench: $(READY) ## Measure trial time, memory and disk against a plain Trainer search
-	$(TEST_ENV) $(BIN)/python benchmarks/trial_time.py $(ARGS)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r benchmarks/requirements.txt
+	$(TEST_ENV) $(BIN)/python -m benchmarks.trial_time $(ARGS)
 
 # --use-pep517: seqeval is no wheel, and pip before 23.1 fails to run its setup.py
 $(READY): pyproject.toml constraints.txt

@@ -265,8 +265,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     trials = [
         Trial(*values)
         for values in itertools.product(

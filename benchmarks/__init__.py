@@ -1,0 +1,1 @@
+"""What speed, disk and difficulty are measured with; see README.md."""

@@ -1,0 +1,241 @@
+"""Time, memory and disk of a trial: `hpo` beside a plain `Trainer.hyperparameter_search`.
+
+Both do the same trials on the same data with the same model, in turn, each side in processes of its
+own; what is printed are ratios, so that a slow or busy machine does not matter much.
+
+    python -m benchmarks.trial_time                      # WNUT-17 and MiniLM where they are at hand
+    python -m benchmarks.trial_time --data DIR --model FOLDER --train-rows 1000
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import sources
+
+RATES = (1e-4, 3e-4, 5e-4, 8e-4)
+BATCHES = (8, 16)  # one a round
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one side runs in one round."""
+
+    data: str
+    model: str
+    folder: str
+    batch: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one side needed: seconds of each trial, their scores, peak bytes, bytes left."""
+
+    seconds: list[float]
+    scores: list[float]
+    peak: int
+    disk: int
+
+
+def main() -> None:
+    """Run both sides and print the ratios."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="folder with train.jsonl and validation.jsonl")
+    parser.add_argument("--model", help="folder of a pretrained model")
+    parser.add_argument("--train-rows", type=int, default=1000)
+    parser.add_argument("--validation-rows", type=int, default=300)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.side:
+        scores_and_seconds = SIDES[args.side](Job(**json.loads(args.job)))
+        print(json.dumps(scores_and_seconds))
+        return
+    data = sources.wnut17(args.data)
+    model = args.model or sources.minilm()
+    if data is None or model is None:
+        sys.exit("trial_time: found no WNUT-17 or no model; see benchmarks/README.md")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        rows = {"train": args.train_rows, "validation": args.validation_rows}
+        for split, count in rows.items():
+            sources.first_rows(data / f"{split}.jsonl", count, work / f"{split}.jsonl")
+        results: dict[str, list[Result]] = {side: [] for side in SIDES}
+        for batch in BATCHES:
+            for side in SIDES:
+                job = Job(str(work), str(model), str(work / f"{side}-{batch}"), batch, args.epochs)
+                print(f"{side}, batch {batch} …", file=sys.stderr)
+                results[side].append(measure(side, job))
+    report(results)
+
+
+def measure(side: str, job: Job) -> Result:
+    """Run one side in a process of its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.trial_time",
+        "--side",
+        side,
+        "--job",
+        json.dumps(asdict(job)),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        output = process.stdout.read() if process.stdout is not None else b""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"trial_time: {side} ended with {process.returncode}")
+    found = json.loads(output.splitlines()[-1])
+    files = [path for path in Path(job.folder).rglob("*") if path.is_file()]
+    inodes = {path.stat().st_ino: path.stat().st_size for path in files}
+    return Result(found["seconds"], found["scores"], usage.ru_maxrss * 1024, sum(inodes.values()))
+
+
+def report(results: dict[str, list[Result]]) -> None:
+    """Print each side's figures and the ratios to hpo's."""
+    ours = results["hpo"]
+    print(f"{'':26}{'s/trial':>9}{'peak MB':>9}{'disk MB':>9}{'best F1':>9}{'mean F1':>9}")
+    for side, rounds in results.items():
+        seconds = [each for result in rounds for each in result.seconds]
+        scores = [each for result in rounds for each in result.scores]
+        print(
+            f"{side:26}{statistics.median(seconds):9.1f}"
+            f"{max(result.peak for result in rounds) / 1e6:9.0f}"
+            f"{sum(result.disk for result in rounds) / 1e6:9.0f}"
+            f"{max(scores):9.3f}{statistics.mean(scores):9.3f}"
+        )
+    for side, rounds in results.items():
+        if side == "hpo":
+            continue
+        time = [
+            sum(theirs.seconds) / sum(mine.seconds)
+            for theirs, mine in zip(rounds, ours, strict=True)
+        ]
+        peak = max(result.peak for result in rounds) / max(result.peak for result in ours)
+        disk = sum(result.disk for result in rounds) / sum(result.disk for result in ours)
+        print(
+            f"{side} / hpo: time {' and '.join(f'{each:.2f}' for each in time)} (a round each), "
+            f"memory {peak:.2f}, disk {disk:.1f}"
+        )
+
+
+def run_hpo(job: Job) -> dict[str, list[float]]:
+    """Run the trials through `hpo`, its defaults untouched."""
+    import hpo
+
+    study = Path(job.folder).with_suffix(".toml")
+    rates = ", ".join(map(str, RATES))
+    study.write_text(
+        f'task = "ner"\nmodel = {json.dumps(job.model)}\nstrategy = "grid"\n'
+        f'[data]\ntrain = "train.jsonl"\nvalidation = "validation.jsonl"\n'
+        f"[training]\nnum_train_epochs = {job.epochs}\nper_device_train_batch_size = {job.batch}\n"
+        f'[space]\nlearning_rate = {{ type = "choice", values = [{rates}] }}\n'
+    )
+    trials = hpo.run_study(study, output=job.folder).trials
+    return {
+        "seconds": [float(trial.seconds or 0) for trial in trials],
+        "scores": [float(trial.value or 0) for trial in trials],
+    }
+
+
+def run_stock(job: Job, **settings: Any) -> dict[str, list[float]]:
+    """Run the trials as transformers' documentation shows it, its defaults untouched."""
+    import optuna
+    from datasets import load_dataset
+    from seqeval.metrics import f1_score
+    from seqeval.scheme import IOB2
+    from transformers import (
+        AutoModelForTokenClassification,
+        AutoTokenizer,
+        DataCollatorForTokenClassification,
+        Trainer,
+        TrainingArguments,
+    )
+
+    files = {split: f"{job.data}/{split}.jsonl" for split in ("train", "validation")}
+    rows = load_dataset("json", data_files=files, cache_dir=f"{job.folder}-cache")
+    names = sorted({tag for split in rows.values() for tags in split["ner_tags"] for tag in tags})
+    tokenizer = AutoTokenizer.from_pretrained(job.model)
+
+    def encode(batch: dict[str, list[Any]]) -> Any:
+        inputs = tokenizer(batch["tokens"], is_split_into_words=True, truncation=True)
+        inputs["labels"] = []
+        for row, tags in enumerate(batch["ner_tags"]):
+            words = inputs.word_ids(row)
+            inputs["labels"].append(
+                [
+                    -100 if word is None or word == before else names.index(tags[word])
+                    for word, before in zip(words, [None, *words], strict=False)
+                ]
+            )
+        return inputs
+
+    encoded = rows.map(encode, batched=True, remove_columns=rows["train"].column_names)
+
+    def compute_metrics(prediction: Any) -> dict[str, float]:
+        chosen = prediction.predictions.argmax(-1)
+        gold, predicted = [], []
+        for line, labels in zip(chosen, prediction.label_ids, strict=True):
+            kept = labels != -100
+            gold.append([names[label] for label in labels[kept]])
+            predicted.append([names[label] for label in line[kept]])
+        return {"f1": f1_score(gold, predicted, mode="strict", scheme=IOB2)}
+
+    trainer = Trainer(
+        args=TrainingArguments(
+            output_dir=job.folder,
+            num_train_epochs=job.epochs,
+            per_device_train_batch_size=job.batch,
+            **settings,
+        ),
+        model_init=lambda: AutoModelForTokenClassification.from_pretrained(
+            job.model, num_labels=len(names)
+        ),
+        train_dataset=encoded["train"],
+        eval_dataset=encoded["validation"],
+        processing_class=tokenizer,
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+        compute_metrics=compute_metrics,
+    )
+    storage = f"sqlite:///{job.folder}.db"
+    trainer.hyperparameter_search(
+        hp_space=lambda trial: {
+            "learning_rate": trial.suggest_categorical("learning_rate", list(RATES))
+        },
+        compute_objective=lambda metrics: metrics["eval_f1"],
+        direction="maximize",
+        n_trials=len(RATES),
+        study_name="stock",
+        storage=storage,
+        sampler=optuna.samplers.GridSampler({"learning_rate": list(RATES)}, seed=0),
+        pruner=optuna.pruners.NopPruner(),
+    )
+    trials = optuna.load_study(study_name="stock", storage=storage).trials
+    return {
+        "seconds": [trial.duration.total_seconds() for trial in trials if trial.duration],
+        "scores": [float(trial.value or 0) for trial in trials],
+    }
+
+
+def run_stock_by_epoch(job: Job) -> dict[str, list[float]]:
+    """Run the trials with an evaluation and a checkpoint an epoch, as most scripts do."""
+    return run_stock(job, eval_strategy="epoch", save_strategy="epoch")
+
+
+SIDES = {"stock": run_stock, "stock, by epoch": run_stock_by_epoch, "hpo": run_hpo}
+
+
+if __name__ == "__main__":
+    main()
