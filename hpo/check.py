@@ -1,6 +1,5 @@
 """The preflight: try what can go wrong before the first trial, without spending one."""
 
-import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,18 +13,18 @@ from transformers import set_seed
 from hpo import training_arguments
 from hpo.data import Split, load_test, overlap
 from hpo.device import Device
-from hpo.errors import BadInput, ModelError
-from hpo.fine_tuning import Job, build_model, make_trainer
+from hpo.errors import BadInput, ModelError, SpecError, TrialFailed
+from hpo.fine_tuning import Job, build_model, failures_told, make_trainer
 from hpo.fine_tuning import training_arguments as build_arguments
+from hpo.quiet import quieten
 from hpo.recipe import Recipe, resolve
 from hpo.space import Choice, Scalar
 from hpo.spec import StudyFile
-from hpo.strategies import load_strategy, points_of
+from hpo.strategies import Strategy, load_strategy
 from hpo.watch import Observer, Watch
 from hpo.workspace import Workspace
 
-# A trial at its largest: two checkpoints of weights and two moments each, and the best weights.
-_COPIES_ON_DISK = 7
+_COPIES_OF_A_TRIAL = 7  # two checkpoints of weights and two moments each, and the best weights
 
 
 @dataclass(frozen=True)
@@ -85,33 +84,24 @@ def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
     Raises:
         BadInput: everything that is wrong, as far as one mistake does not hide another.
     """
+    quieten()
     problems: list[str] = []
     spec = file.spec
     cache = output.resolve() / "cache"
     workspace = Workspace(spec, file.folder, output.resolve() / "check", cache)
-    points = None
     say("names")
-    with _collected(problems):
-        training_arguments.check(spec, str(file.path))
-    with _collected(problems):
-        points = points_of(load_strategy(spec.strategy), workspace.space, spec.seed)
-    with _collected(problems):
-        _ = workspace.task
-    if problems:
-        _refuse(problems, file)
-    with _collected(problems):
-        _ = workspace.objective
+    points = check_names(file, workspace).points(workspace.space, spec.seed)
     with _collected(problems):
         _check_writable(output)
     say("data")
     test = None
     with _collected(problems):
         _ = workspace.data
+        workspace.check_class_metric()
         test = load_test(
             spec.data,
             layout=workspace.task.layout,
             folder=file.folder,
-            trust_remote_code=spec.trust_remote_code,
         )
     if problems:
         _refuse(problems, file)
@@ -120,13 +110,40 @@ def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
         say(f"model {model}")
         with _collected(problems):
             reports.append(_check_model(workspace, model))
-    needed = max((report.parameters for report in reports), default=0) * 4 * _COPIES_ON_DISK
+    copies = _COPIES_OF_A_TRIAL + spec.keep_checkpoints
+    needed = max((report.parameters for report in reports), default=0) * 4 * copies
     free = shutil.disk_usage(output).free
     if needed > free:
         problems.append(f"--output: {output} has {free:,} bytes free; a trial needs {needed:,}")
     if problems:
         _refuse(problems, file)
     return _report(file, workspace, test, reports, points, (needed, free))
+
+
+def check_names(file: StudyFile, workspace: Workspace) -> Strategy:
+    """Check all that needs neither data nor model, and return the strategy.
+
+    Raises:
+        SpecError: everything that is wrong.
+    """
+    problems: list[str] = []
+    spec = file.spec
+    with _collected(problems):
+        training_arguments.check(spec, str(file.path))
+    with _collected(problems):
+        _ = workspace.task
+        _ = workspace.objective
+    with _collected(problems):
+        strategy = load_strategy(spec.strategy)
+        endless = spec.budget.trials is None and spec.budget.hours is None
+        if strategy.points(workspace.space, spec.seed) is None and endless:
+            problems.append(
+                f"budget: found neither trials nor hours; expected one of them, since "
+                f"{spec.strategy} has no end of its own"
+            )
+    if problems:
+        _refuse(problems, file)
+    return strategy
 
 
 def _report(
@@ -205,16 +222,21 @@ def _check_model(workspace: Workspace, model: str) -> ModelReport:
 
 
 def _one_step(job: Job) -> ModelReport:
-    args = build_arguments(job, Device.here())
+    args = build_arguments(job, Device.here(cpu=bool(job.recipe.training.get("use_cpu"))))
     set_seed(args.seed)
     model = build_model(job)
     watch = Watch(job.objective, job.folder, Observer(), classes=len(job.inputs.encoding.labels))
     trainer = make_trainer(model, args, job, watch)
     batch = next(iter(trainer.get_train_dataloader()))
-    loss: Any = trainer.training_step(model, batch)
-    value = float(loss)
-    if not math.isfinite(value):
-        raise ModelError(f"model {job.recipe.model}: the loss of one batch is {value}")
+    try:
+        with failures_told(job.folder):
+            value = trainer.try_batch(batch)
+            trainer.check_loss()
+    except TrialFailed as error:
+        raise ModelError(
+            f"model {job.recipe.model}: one step with {args.per_device_train_batch_size} inputs of "
+            f"up to {job.inputs.encoding.max_length} sub-tokens failed: {error.reason}: {error}"
+        ) from None
     if not any(parameter.grad is not None for parameter in model.parameters()):
         raise ModelError(f"model {job.recipe.model}: no weight received a gradient")
     return ModelReport(
@@ -264,4 +286,4 @@ def _collected(problems: list[str]) -> Iterator[None]:
 
 def _refuse(problems: list[str], file: StudyFile) -> NoReturn:
     where = f"{file.path}: "
-    raise BadInput([text if text.startswith(where) else where + text for text in problems])
+    raise SpecError([text if text.startswith(where) else where + text for text in problems])

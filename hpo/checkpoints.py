@@ -4,11 +4,14 @@
     runs/STUDY/trial-0007/best/             weights and tokenizer of the best evaluation
 
 A checkpoint counts only once it is marked complete, and the one before it is deleted only then, so
-that a kill in mid-write costs one interval and no more.
+that a kill in mid-write costs one interval and no more. The mark lists the files and their sizes:
+a disk that lost the end of one (a crash of the machine, say) is noticed.
 """
 
+import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -29,7 +32,7 @@ def checkpoint_folder(folder: Path, step: int) -> Path:
 def complete(folder: Path, step: int) -> None:
     """Mark the checkpoint of a step as complete, and delete those before it."""
     newest = checkpoint_folder(folder, step)
-    (newest / _COMPLETE).touch()
+    (newest / _COMPLETE).write_text(json.dumps(_sizes(newest)), encoding="utf-8")
     for other in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
         if other != newest:
             shutil.rmtree(other)
@@ -37,8 +40,24 @@ def complete(folder: Path, step: int) -> None:
 
 def last_complete(folder: Path) -> Path | None:
     """Return the newest checkpoint that was written to its end, if there is one."""
-    found = [path.parent for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{_COMPLETE}")]
+    marks = folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{_COMPLETE}")
+    found = [mark.parent for mark in marks if _holds(mark)]
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _sizes(checkpoint: Path) -> dict[str, int]:
+    return {
+        path.name: path.stat().st_size
+        for path in checkpoint.iterdir()
+        if path.is_file() and path.name != _COMPLETE
+    }
+
+
+def _holds(mark: Path) -> bool:
+    try:
+        return bool(json.loads(mark.read_text(encoding="utf-8")) == _sizes(mark.parent))
+    except (OSError, ValueError):
+        return False
 
 
 def keep_as_best(folder: Path, step: int) -> None:
@@ -74,13 +93,19 @@ def drop_resume(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def keep_only(study: Path, kept: set[str]) -> None:
-    """Delete the best weights of every ended trial of a study but those of some folders.
+def keep_only(study: Path, *, best: set[str], alive: set[str]) -> None:
+    """Delete the weights of every ended trial of a study but the best; what else it left stays.
 
     Args:
         study: the study's folder.
-        kept: the names of the trial folders to leave alone.
+        best: the names of the trial folders whose best weights are kept.
+        alive: the names of the trial folders that are in use, or will be resumed from.
     """
     for folder in study.glob("trial-*"):
-        if folder.name not in kept:
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder.name in alive:
+            continue
+        drop_resume(folder)
+        if folder.name not in best:
+            shutil.rmtree(folder / BEST, ignore_errors=True)
+            with suppress(OSError):  # not empty: the traceback of a failure is there
+                folder.rmdir()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from hpo.study import StudyView
 
 
+_AS_JSON = "hpo.as_json"
+
+
 class Commands(click.Group):
     """The sub-commands, with one place where every error becomes a message and an exit code."""
 
@@ -25,7 +27,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except HpoError as error:
-            self._fail(ctx, str(error), error.exit_code)
+            self._fail(ctx, str(error), error.exit_code, getattr(error, "study", None))
         except KeyboardInterrupt:
             self._fail(ctx, "interrupted; the same command continues", INTERRUPTED_EXIT_CODE)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -36,12 +38,23 @@ class Commands(click.Group):
             text = f"{type(error).__name__}: {error}"
             self._fail(ctx, f"a fault of hpo's: {text}\n(HPO_DEBUG=1 shows where)", 1)
 
-    def _fail(self, ctx: click.Context, message: str, code: int) -> None:
-        if "--json" in sys.argv[1:]:
-            click.echo(json.dumps({"error": message.splitlines(), "exit_code": code}, indent=2))
+    def _fail(
+        self, ctx: click.Context, message: str, code: int, study: dict[str, Any] | None = None
+    ) -> None:
+        if ctx.meta.get(_AS_JSON):
+            _print_json({**(study or {}), "error": message.splitlines(), "exit_code": code})
         for line in message.splitlines():
             click.echo(f"hpo: {line}", err=True)
         ctx.exit(code)
+
+
+def _note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001
+    ctx.meta[_AS_JSON] = value
+    return value
+
+
+def _print_json(found: dict[str, Any]) -> None:
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def _example(text: str) -> str:
@@ -60,7 +73,9 @@ SET = click.option(
     "--set", "overrides", metavar="KEY=VALUE", multiple=True,
     help="Change a key of the study file, e.g. --set training.num_train_epochs=2; repeatable.",
 )  # fmt: skip
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+JSON = click.option(
+    "--json", "as_json", is_flag=True, callback=_note_json, help="Print one JSON object on stdout."
+)
 NAME = click.argument("name", required=False)
 
 
@@ -104,7 +119,7 @@ def check(study: Path | None, overrides: tuple[str, ...], output: Path, as_json:
     report = preflight.check(file, output, lambda what: click.echo(f"checking {what} …", err=True))
     from hpo.display import check_summary
 
-    click.echo(json.dumps(report.to_json(), indent=2) if as_json else check_summary(report))
+    _print_json(report.to_json()) if as_json else click.echo(check_summary(report))
 
 
 @main.command(epilog=_example("hpo run studies/demo-ner.toml --strategy bayes --trials 10"))
@@ -137,23 +152,18 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     from hpo import spec
 
     path = _study_file(study)
-    changes = [*overrides]
-    if strategy is not None:
-        changes.append(f"strategy={json.dumps(strategy)}")
-    if trials is not None:
-        changes.append(f"budget.trials={trials}")
-    file = spec.load(path, changes)
+    file = spec.load(path, [*overrides, *spec.overrides(strategy=strategy, trials=trials)])
     from hpo import run as runner
 
     progress = _progress()
-    plan = runner.plan(file, {}, name=name, storage_url=storage_url, output=output)
+    plan = runner.plan(file, name=name, storage_url=storage_url, output=output)
     try:
         result = runner.execute(plan, progress)
     finally:
         progress.close()
     from hpo.display import conclusion
 
-    click.echo(json.dumps(result.to_json(), indent=2) if as_json else conclusion(result))
+    _print_json(result.to_json()) if as_json else click.echo(conclusion(result))
 
 
 @main.command(epilog=_example("hpo status demo-ner-bayes"))
@@ -165,7 +175,7 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
     """Show a study's trials and how far it is."""
     study = _load(name, storage_url, output)
     if as_json:
-        click.echo(json.dumps(study.to_json(), indent=2))
+        _print_json({**study.to_json(), "details": study.details()})
         return
     from rich.console import Console
 
@@ -187,7 +197,7 @@ def best(name: str | None, storage_url: str | None, output: Path, as_json: bool)
     study = _load(name, storage_url, output)
     from hpo.display import conclusion
 
-    click.echo(json.dumps(study.to_json(), indent=2) if as_json else conclusion(study))
+    _print_json(study.to_json()) if as_json else click.echo(conclusion(study))
 
 
 @main.command("list", epilog=_example("hpo list --storage sqlite:///runs/hpo.db"))
@@ -198,9 +208,11 @@ def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa
     """List the studies of a storage."""
     from hpo.study import list_studies
 
-    studies = list_studies(_url(storage_url, output))
+    studies, unreadable = list_studies(_url(storage_url, output))
+    for sentence in unreadable:
+        click.echo(f"hpo: {sentence}", err=True)
     if as_json:
-        click.echo(json.dumps({"studies": [study.to_json() for study in studies]}, indent=2))
+        _print_json({"studies": [study.to_json() for study in studies]})
         return
     from rich.console import Console
 
@@ -231,7 +243,9 @@ def demo_study() -> Path:
 
 
 def _url(storage_url: str | None, output: Path) -> str:
-    return storage_url or f"sqlite:///{output / 'hpo.db'}"
+    from hpo.storage import default_url
+
+    return storage_url or default_url(output)
 
 
 def _load(name: str | None, storage_url: str | None, output: Path) -> "StudyView":
@@ -240,7 +254,7 @@ def _load(name: str | None, storage_url: str | None, output: Path) -> "StudyView
     url = _url(storage_url, output)
     if name is not None:
         return load_study(name, url)
-    studies = list_studies(url)
+    studies, _ = list_studies(url)
     if len(studies) != 1:
         known = ", ".join(study.name for study in studies) or "none"
         raise BadInput(f"NAME: found none given; expected one of the storage's studies: {known}")

@@ -1,8 +1,11 @@
 """The device of this process: what it is, what precision pays there, how much memory it used."""
 
+import ctypes
+import gc
 import os
 import platform
 import resource
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +24,9 @@ class Device:
     kind: str  # "cuda" or "cpu"
 
     @classmethod
-    def here(cls) -> "Device":
-        """Look at what this process sees."""
-        if torch.cuda.is_available():
+    def here(cls, *, cpu: bool = False) -> "Device":
+        """Look at what this process sees; `cpu` leaves the GPUs alone."""
+        if torch.cuda.is_available() and not cpu:
             return cls(torch.cuda.get_device_name(0), "cuda")
         return cls(platform.processor() or platform.machine() or "cpu", "cpu")
 
@@ -59,9 +62,14 @@ class Device:
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def free_memory(self) -> None:
-        """Give cached GPU memory back."""
+        """Give back what a trial that has ended still holds."""
+        gc.collect()  # a Trainer and its callbacks refer to each other, an error to its frames
         if self.kind == "cuda":
             torch.cuda.empty_cache()
+        elif sys.platform == "linux":
+            # The allocator keeps the pages of freed tensors; the next trial has other shapes.
+            with suppress(OSError, AttributeError):
+                ctypes.CDLL(None).malloc_trim(0)  # glibc only
 
 
 def cpu_has_bfloat16() -> bool:

@@ -1,8 +1,10 @@
 """How studies are written for a person: tables, durations, the conclusion of a run."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from hpo.study import StudyView
 
@@ -15,12 +17,12 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
     """Return the table of a study's latest trials; the best one is always among them."""
-    table = Table(title=title, title_justify="left", expand=False)
+    # `Text` throughout: a name of the user's may hold what rich takes for markup.
+    table = Table(title=Text(title), title_justify="left", expand=False)
     names = study.spec.search_space().names()
     for heading in ("trial", study.metric, *names, "time", "state"):
-        table.add_column(heading, overflow="fold")
-    ended = [trial for trial in study.trials if trial.state in {"COMPLETE", "PRUNED", "FAIL"}]
-    shown = ended[-rows:]
+        table.add_column(Text(heading), overflow="fold")
+    shown = [trial for trial in study.trials if trial.state != "WAITING"][-rows:]
     if study.best is not None and study.best.number not in {trial.number for trial in shown}:
         shown = [study.best, *shown[1:]]
     for trial in shown:
@@ -28,7 +30,7 @@ def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
         table.add_row(
             str(trial.number),
             "" if trial.value is None else f"{trial.value:.4f}",
-            *(short(trial.params.get(name)) for name in names),
+            *(Text(short(trial.params.get(name))) for name in names),
             "" if trial.seconds is None else duration(trial.seconds),
             trial.reason or trial.state.lower(),
             style="bold green" if best else None,
@@ -40,8 +42,8 @@ def budget_of(study: StudyView) -> str:
     """Return the budget in words."""
     budget = study.spec.budget
     parts = [
-        "" if budget.trials is None else f"{budget.trials} trials",
-        "" if budget.hours is None else f"{budget.hours:g} hours",
+        "" if budget.trials is None else count(budget.trials, "trial"),
+        "" if budget.hours is None else f"{budget.hours:g} h",
     ]
     return " or ".join(part for part in parts if part) or "no budget"
 
@@ -89,12 +91,12 @@ def study_table(studies: list[StudyView]) -> Table:
         table.add_column(heading, overflow="fold")
     for study in studies:
         table.add_row(
-            study.name,
-            study.spec.task,
-            study.spec.strategy,
+            Text(study.name),
+            Text(study.spec.task),
+            Text(study.spec.strategy),
             str(study.done),
             budget_of(study),
-            study.metric,
+            Text(study.metric),
             "" if study.best is None else f"{study.best.value:.4f}",
             duration(study.seconds),
         )
@@ -107,8 +109,8 @@ def conclusion(study: StudyView) -> str:
     if best is None:
         return f"study {study.name}: no trial has completed yet"
     lines = [
-        f"study {study.name}: best {study.metric} {best.value:.4f} in trial {best.number} "
-        f"of {study.done}, {duration(study.seconds)} of trials",
+        f"study {study.name}: {count(study.done, 'trial')} in {duration(study.seconds)}; "
+        f"best {study.metric} {best.value:.4f} in trial {best.number}",
         "",
         *(f"  {name} = {toml(value)}" for name, value in best.params.items()),
         "",
@@ -122,7 +124,12 @@ def toml(value: object) -> str:
     """Return a scalar as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def check_summary(report: "Report") -> str:

@@ -17,7 +17,7 @@ TrialFailed                  ends one trial, never the study; `reason` is stored
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 INTERRUPTED_EXIT_CODE = 130  # Ctrl-C, as a shell reports it: 128 + SIGINT
 
@@ -69,6 +69,11 @@ class StudyFailed(HpoError):
     """The study ended without a result, or was stopped because its trials kept failing."""
 
     exit_code = 5
+
+    def __init__(self, message: str, study: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.study = study
+        """What `--json` prints of it."""
 
 
 class HandedBack(HpoError):

@@ -3,6 +3,8 @@
 It knows nothing of Optuna; `hpo.trial` connects the two.
 """
 
+import errno
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +17,17 @@ from transformers import PreTrainedModel, TrainingArguments, set_seed
 
 from hpo import checkpoints, models
 from hpo.device import Device
-from hpo.errors import DiskFull, OutOfMemory
+from hpo.errors import DiskFull, OutOfMemory, SpecError
 from hpo.evaluations import Evaluation, Objective
 from hpo.inputs import Inputs
 from hpo.models import Source
 from hpo.recipe import Recipe
 from hpo.tasks import Task
 from hpo.trainer import FineTuner
+from hpo.training_arguments import over_defaults
 from hpo.watch import Observer, Watch
+
+_NOTHING = 2**20  # bytes of free space that no checkpoint fits into
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,11 @@ def fine_tune(job: Job, observer: Observer) -> Outcome:
         Diverged, OutOfMemory, DiskFull: the configuration, or the machine, is not up to it.
         HandedBack: the observer asked to stop; a checkpoint to resume from is in the folder.
     """
-    device = Device.here()
+    device = Device.here(cpu=bool(job.recipe.training.get("use_cpu")))
+    device.free_memory()
     device.forget_peak()
     started = time.perf_counter()
-    with _failures_told():
+    with failures_told(job.folder):
         args = training_arguments(job, device)
         set_seed(args.seed)  # the head's weights, and after them the data's order and dropout
         model = build_model(job)
@@ -90,19 +96,18 @@ def fine_tune(job: Job, observer: Observer) -> Outcome:
         resume = checkpoints.last_complete(job.folder)
         result = trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     evaluations = watch.evaluations
-    outcome = Outcome(
+    if not (job.folder / checkpoints.BEST).is_dir():
+        raise RuntimeError(f"no weights of the best evaluation in {job.folder}")
+    return Outcome(
         evaluations=evaluations,
         best=job.objective.best(evaluations),
         checkpoint=job.folder / checkpoints.BEST,
-        seconds=time.perf_counter() - started,
+        seconds=watch.before + time.perf_counter() - started,
         samples_per_second=float(result.metrics.get("train_samples_per_second", 0.0)),
         peak_memory=device.peak_memory(),
         device=device.name,
         training_arguments=_unusual(args),
     )
-    del trainer, model
-    device.free_memory()
-    return outcome
 
 
 def build_model(job: Job) -> PreTrainedModel:
@@ -132,45 +137,65 @@ def make_trainer(
 
 
 def training_arguments(job: Job, device: Device) -> TrainingArguments:
-    """Return the training arguments of a recipe over hpo's defaults, checked by transformers."""
+    """Return the training arguments of a recipe over hpo's defaults, checked by transformers.
+
+    Raises:
+        SpecError: transformers refuses them.
+    """
     config = models.load_config(job.source)
     width = int(getattr(config, "hidden_size", 0) or 0)
-    defaults: dict[str, Any] = {
-        "eval_strategy": "epoch",
-        "save_strategy": "epoch",
-        "per_device_eval_batch_size": 32,
-        "train_sampling_strategy": "group_by_length",
-        "logging_steps": 10,
-        "report_to": "none",  # a variable in the environment turns a reporter on otherwise
-        **device.training_arguments(width),
-    }
-    args = TrainingArguments(
-        **{**defaults, **job.recipe.training},
-        output_dir=str(job.folder),
-        length_column_name="length",
-        disable_tqdm=True,
-        save_total_limit=None,  # `checkpoints.complete` deletes the older one, once it safely can
-        push_to_hub=False,  # every trial would be pushed
-    )
+    try:
+        args = TrainingArguments(
+            **over_defaults(job.recipe.training, device.training_arguments(width)),
+            output_dir=str(job.folder),
+            length_column_name="length",
+            disable_tqdm=True,
+            save_total_limit=None,  # `checkpoints.complete` deletes, once it safely can
+            push_to_hub=False,  # every trial would be pushed
+        )
+    except (ImportError, TypeError, ValueError) as error:
+        raise SpecError(f"[training], [space]: refused by transformers: {error}") from error
     # Several visible GPUs without torchrun would mean DataParallel and a multiplied batch size.
     args._n_gpu = min(args.n_gpu, 1)  # noqa: SLF001 - upstream has no other switch
+    drop_reporter(args, asked_for=job.recipe.training.get("report_to", "none"))
     return args
 
 
+def drop_reporter(args: TrainingArguments, *, asked_for: Any) -> None:
+    """Take out the reporter that KUBEFLOW_TRAINER_SERVER_URL adds to whatever is asked for."""
+    if isinstance(args.report_to, list) and not {"all", "kubeflow"} & {*_listed(asked_for)}:
+        args.report_to = [name for name in args.report_to if name != "kubeflow"]
+
+
+def _listed(names: Any) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or [])
+
+
 @contextmanager
-def _failures_told() -> Iterator[None]:
+def failures_told(folder: Path) -> Iterator[None]:
     """Tell the failures that a search survives from those that are a fault of the program."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(_first_line(error)) from error
-    except (RuntimeError, OSError) as error:
-        text = str(error)
-        if "can't allocate memory" in text:  # what torch says on a CPU
+    except Exception as error:  # safetensors has an error of its own for a full disk
+        if _out_of_memory(error):
             raise OutOfMemory(_first_line(error)) from error
-        if getattr(error, "errno", None) == 28 or "No space left on device" in text:
-            raise DiskFull(_first_line(error)) from error
+        if _disk_full(error, folder):
+            raise DiskFull(f"no space left in {folder}: {_first_line(error)}") from error
         raise
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error)  # what torch says on a CPU
+
+
+def _disk_full(error: Exception, folder: Path) -> bool:
+    text = str(error)
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:
+        return True
+    # torch.save loses the reason on its way out: "[enforce fail at inline_container.cc:672]"
+    return "inline_container" in text and shutil.disk_usage(folder).free < _NOTHING
 
 
 def _first_line(error: BaseException) -> str:

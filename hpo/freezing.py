@@ -12,18 +12,18 @@ from hpo.errors import ModelError
 
 @dataclass(frozen=True)
 class Parts:
-    """The pretrained part of a task model, from its input to its output."""
+    """The pretrained part of a task model, from its input to its last layer."""
 
     embeddings: list[nn.Module]
     layers: list[nn.Module]
-    rest: list[nn.Module]
 
 
 def parts(model: PreTrainedModel) -> Parts:
     """Find embeddings and layers by the shape of the module tree, whatever they are called.
 
     The layers are the longest list of modules in the base model; the embeddings are those of its
-    children that hold an embedding and no layer (GPT-2: `wte` and `wpe`).
+    children that come before them (GPT-2: `wte`, `wpe` and their dropout; ELECTRA: the projection
+    to its width too) or hold an embedding.
 
     Raises:
         ModelError: the model has no such list.
@@ -34,14 +34,14 @@ def parts(model: PreTrainedModel) -> Parts:
         raise ModelError(f"freeze: found no layers in {type(base).__name__}; expected 'none'")
     layers = max(lists, key=len)
     embeddings: list[nn.Module] = []
-    rest: list[nn.Module] = []
+    before = True
     for child in base.children():
         inside = list(child.modules())
         if layers in inside:
-            continue
-        has_embedding = any(isinstance(module, nn.Embedding) for module in inside)
-        (embeddings if has_embedding else rest).append(child)
-    return Parts(embeddings, list(layers), rest)
+            before = False
+        elif before or any(isinstance(module, nn.Embedding) for module in inside):
+            embeddings.append(child)
+    return Parts(embeddings, list(layers))
 
 
 def freeze(model: PreTrainedModel, how: str, *, fresh: Collection[str] = ()) -> None:

@@ -6,6 +6,7 @@ what is built appears at its place in one step.
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict, load_from_disk
-from datasets.utils.logging import disable_progress_bar
 from filelock import FileLock
 from transformers import PreTrainedTokenizerBase
 
@@ -24,9 +24,8 @@ from hpo.models import Source
 from hpo.spec import FineTuningSpec
 from hpo.tasks import Encoding, Metrics, Task
 
+KEPT = 16  # encoded data sets in a cache folder; the one used longest ago makes room
 _VERSION = 1  # of the encoding; another one does not read what this one wrote
-
-disable_progress_bar()
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,10 @@ def prepare(
     config = models.load_config(source)
     causal = models.is_causal(config)
     tokenizer = models.load_tokenizer(
-        source, words=task.takes_words, causal_classifier=causal and not task.takes_words
+        source,
+        words=task.takes_words,
+        causal_classifier=causal and not task.takes_words,
+        truncation_side=fine_tuning.truncation_side,
     )
     encoding = Encoding(
         labels=data.labels,
@@ -84,12 +86,20 @@ def _encoded(
     task: Task, data: StudyData, tokenizer: Any, encoding: Encoding, cache: Path
 ) -> DatasetDict:
     folder = cache / _key(task, data, tokenizer, encoding)
-    if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if not folder.exists():
-                _build(task, data, tokenizer, encoding, folder)
-    return DatasetDict(load_from_disk(str(folder)))
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / ".lock"):
+        if not folder.exists():
+            _build(task, data, tokenizer, encoding, folder)
+            _forget_oldest(cache)
+        os.utime(folder)
+        return DatasetDict(load_from_disk(str(folder)))
+
+
+def _forget_oldest(cache: Path) -> None:
+    # A searched `max_length` makes one a value. Who has one open keeps its files until the end.
+    folders = sorted(cache.glob("*/"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for folder in folders[KEPT:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build(task: Task, data: StudyData, tokenizer: Any, encoding: Encoding, folder: Path) -> None:

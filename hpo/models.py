@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from tokenizers.pre_tokenizers import ByteLevel
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -21,15 +22,10 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
 
 from hpo.errors import ModelError
 from hpo.freezing import freeze
 from hpo.spec import FineTuningSpec
-
-# A trial loads one model and writes some; that a head is new in each is no news.
-logging.set_verbosity_error()
-logging.disable_progress_bar()
 
 DEFAULT_MAX_LENGTH = 256  # sub-tokens; where the study file does not say and the model allows it
 PAD_TOKEN = "<|pad|>"  # noqa: S105 - a token of text, no secret
@@ -72,13 +68,20 @@ def load_config(source: Source) -> PreTrainedConfig:
     return config
 
 
-def load_tokenizer(source: Source, *, words: bool, causal_classifier: bool) -> Any:
+def load_tokenizer(
+    source: Source,
+    *,
+    words: bool,
+    causal_classifier: bool,
+    truncation_side: Literal["left", "right"] = "right",
+) -> Any:
     """Load the tokenizer and make it fit for the task.
 
     Args:
         source: the pretrained model.
         words: the input comes as lists of words (NER).
         causal_classifier: the model classifies at the last token that is no pad token.
+        truncation_side: where it cuts a text that is too long; saved with it.
 
     Raises:
         ModelError: it cannot be loaded, is no fast tokenizer, or splits words wrongly.
@@ -86,10 +89,18 @@ def load_tokenizer(source: Source, *, words: bool, causal_classifier: bool) -> A
     with _told(source):
         # Byte-level BPE marks the start of a word with a space: a pre-split word needs one too.
         prefix = {"add_prefix_space": True} if words else {}
-        tokenizer = AutoTokenizer.from_pretrained(source.path, **prefix, **source.options())
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.path, truncation_side=truncation_side, **prefix, **source.options()
+        )
     if not tokenizer.is_fast:
         raise ModelError(f"model {source.name}: found no fast tokenizer; expected one")
+    if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
+        # Where its files are missing, transformers makes an empty one, which reads nothing.
+        raise ModelError(f"model {source.name}: found no vocabulary; expected its tokenizer.json")
     if words:
+        splitter = tokenizer.backend_tokenizer.pre_tokenizer
+        if isinstance(splitter, ByteLevel):  # the class that ModernBERT has ignores the argument
+            splitter.add_prefix_space = True
         _check_words(tokenizer, source)
     _ensure_pad_token(tokenizer, unique=causal_classifier)
     return tokenizer
@@ -112,13 +123,22 @@ def _ensure_pad_token(tokenizer: Any, *, unique: bool) -> None:
     # GPT and GPT-2 have no pad token. The common cure, pad = eos, misreads a text that ends in
     # eos: the classifier looks for the last token that is not the pad token. So the pad token is
     # a new one, and no text may spell it.
-    shared = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id}
-    if tokenizer.pad_token_id is None or (unique and tokenizer.pad_token_id in shared):
-        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+    new = tokenizer.pad_token_id is None
+    if new or unique:
         tokenizer.split_special_tokens = True
         # Saved with the tokenizer, so that a loaded one behaves the same.
         tokenizer.init_kwargs["split_special_tokens"] = True
+    if new or (unique and _occurs(tokenizer.pad_token, tokenizer)):
+        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
     tokenizer.padding_side = "right"
+
+
+def _occurs(pad_token: str, tokenizer: Any) -> bool:
+    """Say whether an input may hold the pad token: as another special token, or as plain text."""
+    ids = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id}
+    for text in (pad_token, f"a{pad_token}"):
+        ids.update(tokenizer(text)["input_ids"])
+    return tokenizer.pad_token_id in ids
 
 
 def is_causal(config: PreTrainedConfig) -> bool:
@@ -212,17 +232,36 @@ def build(
             **source.options(),
         )
     task_model: PreTrainedModel = model
+    missing, mismatched = set(info["missing_keys"]), set(_names(info["mismatched_keys"]))
+    _check_weights(task_model, missing, mismatched, source)
     embeddings: Any = task_model.get_input_embeddings()
     if len(tokenizer) > embeddings.num_embeddings:
         task_model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     _set_classifier_dropout(task_model, fine_tuning.classifier_dropout)
-    fresh = {*info["missing_keys"], *_names(info["mismatched_keys"])}
-    freeze(task_model, fine_tuning.freeze, fresh=fresh)
+    freeze(task_model, fine_tuning.freeze, fresh=missing | mismatched)
     return task_model
 
 
 def _names(mismatched: Any) -> list[str]:
     return [key if isinstance(key, str) else key[0] for key in mismatched]
+
+
+def _check_weights(
+    model: PreTrainedModel, missing: set[str], mismatched: set[str], source: Source
+) -> None:
+    # transformers fills in at random whatever does not fit; only a head may be new.
+    prefix = f"{model.base_model_prefix}."
+    names = {name for name, _ in model.named_parameters() if name.startswith(prefix)}
+    if wrong := names & mismatched:
+        raise ModelError(
+            f"model {source.name}: found {min(wrong)} in another shape than its config.json says "
+            f"({len(wrong)} such weights); expected a model saved as one"
+        )
+    if names and names <= missing:
+        raise ModelError(
+            f"model {source.name}: found no weight of a {type(model.base_model).__name__}, which "
+            "its config.json names; expected a model saved as one"
+        )
 
 
 def _set_dropout(config: PreTrainedConfig, fine_tuning: FineTuningSpec, source: Source) -> None:
@@ -277,6 +316,11 @@ def _explain(source: Source, text: str) -> str:
         return (
             f"{where}: needs code of its own to run; if you trust it, say "
             "trust_remote_code = true in the study file"
+        )
+    if "model.safetensors" in text and not source.trust_remote_code:
+        return (
+            f"{where}: found no model.safetensors; expected one (weights in a pickle can run code: "
+            "trust_remote_code = true in the study file loads them all the same)"
         )
     if Path(source.path).is_dir():
         return f"{where}: cannot be loaded from its folder: {_first(text)}"

@@ -105,13 +105,13 @@ class LiveTable(Progress):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
         self.study: StudyView | None = None
         self.number: int | None = None
         self.params: dict[str, Any] = {}
         self.share = (0, 1)
         self.curve: list[float] = []
         self.clock = _Clock()
+        self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
 
     @override
     def preparing(self, what: str) -> None:

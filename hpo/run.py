@@ -1,21 +1,23 @@
 """Run a study: create it or attach to it, run trials until the budget is spent, conclude."""
 
-import os
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from hpo import models, spec, storage, training_arguments
+from hpo import spec, storage
 from hpo.errors import BadInput, StudyMismatch
 from hpo.progress import Progress
 from hpo.signals import Stop
 from hpo.spec import StudyFile
-from hpo.strategies import load_strategy
-from hpo.study import DEFAULT_STORAGE, StudyView, slug
+from hpo.study import StudyView, slug
+
+if TYPE_CHECKING:
+    import optuna
 
 
 @dataclass(frozen=True)
@@ -63,45 +65,18 @@ def run_study(
     Raises:
         HpoError: see `hpo.errors`; each mistake of the user's is told in one message.
     """
-    file = spec.load(Path(study))
-    overrides = {} if strategy is None else {"strategy": strategy}
-    made = plan(file, overrides, name=name, storage_url=storage_url, output=Path(output))
-    if trials is not None:
-        made = replace(made, file=with_budget(made.file, trials))
-    return execute(made, Progress())
+    file = spec.load(Path(study), spec.overrides(strategy=strategy, trials=trials))
+    return execute(plan(file, name=name, storage_url=storage_url, output=Path(output)), Progress())
 
 
-def plan(
-    file: StudyFile,
-    changes: dict[str, Any],
-    *,
-    name: str | None,
-    storage_url: str | None,
-    output: Path,
-) -> Plan:
-    """Fill in what the user left out.
-
-    Args:
-        file: the study.
-        changes: top-level keys to set instead of the file's.
-        name: as in `run_study`.
-        storage_url: likewise.
-        output: likewise.
-    """
-    file = replace(file, spec=file.spec.model_copy(update=changes))
-    default = f"sqlite:///{output / 'hpo.db'}" if str(output) != "runs" else DEFAULT_STORAGE
+def plan(file: StudyFile, *, name: str | None, storage_url: str | None, output: Path) -> Plan:
+    """Fill in what the user left out; the arguments are those of `run_study`."""
     return Plan(
         file=file,
         name=name or f"{file.path.stem}-{file.spec.strategy}",
-        storage_url=storage_url or os.environ.get("HPO_STORAGE") or default,
+        storage_url=storage_url or storage.default_url(output),
         output=output,
     )
-
-
-def with_budget(file: StudyFile, trials: int) -> StudyFile:
-    """Return the study with another number of trials."""
-    budget = file.spec.budget.model_copy(update={"trials": trials})
-    return replace(file, spec=file.spec.model_copy(update={"budget": budget}))
 
 
 def execute(plan: Plan, progress: Progress) -> StudyView:
@@ -111,44 +86,51 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
         HpoError: see `hpo.errors`.
         KeyboardInterrupt: Ctrl-C; the running trial was saved and is continued next time.
     """
-    from hpo.worker import Worker  # torch and transformers come with it
+    # What a person sees first should not wait for torch.
+    progress.preparing("checking the study")
+    from hpo import models
+    from hpo.check import check_names
+    from hpo.quiet import quieten
+    from hpo.worker import Worker
     from hpo.workspace import Workspace
 
-    study_spec = plan.file.spec
-    strategy = load_strategy(study_spec.strategy)
-    progress.preparing("checking the study")
-    training_arguments.check(study_spec, str(plan.file.path))
-    workspace = Workspace(
-        study_spec, plan.file.folder, plan.folder, plan.output.resolve() / "cache"
-    )
-    objective = workspace.objective  # a wrong metric is told before the data is read
+    quieten()
+    cache = plan.output.resolve() / "cache"
+    workspace = Workspace(plan.file.spec, plan.file.folder, plan.folder, cache)
+    strategy = check_names(plan.file, workspace)
     with Stop() as stop, _only_runner(plan):
+        opened = storage.open_storage(plan.storage_url)
         progress.preparing("reading the data")
         data = workspace.data
-        for model in study_spec.models():
+        workspace.check_class_metric()
+        for model in plan.file.spec.models():
             models.load_config(workspace.source(model))
-        opened = storage.open_storage(plan.storage_url)
         study = storage.create_or_attach(
             opened,
             plan.name,
-            study_spec,
+            plan.file.spec,
             direction=workspace.direction,
-            facts={"metric": objective.metric, "fingerprint": data.fingerprint},
+            facts={
+                storage.METRIC: workspace.objective.metric,
+                storage.FINGERPRINT: data.fingerprint,
+            },
         )
-        study.set_user_attr("hpo:notices", data.notices)
-        return Worker(study, opened, strategy, workspace, progress, stop).work()
+        with storage.told(opened.engine.url):
+            _take_folder(plan.folder, study)
+            study.set_user_attr(storage.NOTICES, data.notices)
+            return Worker(study, opened, strategy, workspace, progress, stop).work()
 
 
 @contextmanager
 def _only_runner(plan: Plan) -> Iterator[None]:
-    """Hold the study's folder: what another process left running is then known to be dead."""
+    """Hold the study's folder, so that no other process of this machine uses it."""
     lock = FileLock(plan.folder / ".lock", timeout=0)
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise StudyMismatch(
-            f"study {plan.name!r} is being run by another process, in {plan.folder}"
+        raise BadInput(
+            f"study {plan.name!r}: is being run by another process, in {plan.folder}"
         ) from None
     except OSError as error:
         raise BadInput(f"--output: {plan.folder} cannot be written: {error.strerror}") from None
@@ -156,3 +138,24 @@ def _only_runner(plan: Plan) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _take_folder(folder: Path, study: "optuna.Study") -> None:
+    """Write whose the folder is, so that no study takes another one's trials for its own.
+
+    Raises:
+        StudyMismatch: it is another study's, of this name, in another database.
+    """
+    owner = folder / "study.json"
+    mine = {"study": study.study_name, "id": study.user_attrs[storage.ID]}
+    try:
+        theirs = json.loads(owner.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        theirs = mine
+    if theirs != mine:
+        raise StudyMismatch(
+            f"{folder}: found the trials of another study of this name, from another database; "
+            "delete the folder, or give another --name or --output"
+        )
+    owner.write_text(json.dumps(mine), encoding="utf-8")
+    study.set_user_attr(storage.FOLDER, str(folder))

@@ -5,6 +5,7 @@ Ctrl-C once: save and leave. Twice: leave at once. SIGTERM, SIGUSR1 (preemption,
 """
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -27,8 +28,9 @@ class Stop:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, *_PREEMPTION):
-            self._before[number] = signal.signal(number, self._receive)
+        if threading.current_thread() is threading.main_thread():  # no other may listen
+            for number in (signal.SIGINT, *_PREEMPTION):
+                self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(

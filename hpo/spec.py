@@ -125,7 +125,8 @@ class FineTuningSpec(_Part):
         classifier_dropout: dropout before the classifier; the model's own if not given.
         layerwise_lr_decay: the learning rate of each layer is this factor times that of the
             layer above it; 1 is off (Howard and Ruder 2018, ULMFiT's discriminative fine-tuning).
-        max_length: the longest input in sub-tokens, special tokens included.
+        max_length: the longest input in sub-tokens, special tokens included; 256, or less where
+            the model takes less, if not given.
         truncation_side: sentiment: the side from which a longer text is cut.
     """
 
@@ -133,7 +134,7 @@ class FineTuningSpec(_Part):
     dropout: Share | None = None
     classifier_dropout: Share | None = None
     layerwise_lr_decay: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
-    max_length: Annotated[StrictInt, Field(ge=8)] = 256
+    max_length: Annotated[StrictInt, Field(ge=8)] | None = None
     truncation_side: Literal["left", "right"] = "right"
 
 
@@ -173,7 +174,7 @@ class StudySpec(_Part):
             values = parameter.values if isinstance(parameter, Choice) else parameter.bounds()
             if name in self.training:
                 yield f"space.{name}: found in [training] too; expected it in one place"
-            elif getattr(self.fine_tuning, name, None) != getattr(FineTuningSpec(), name, None):
+            elif name in FineTuningSpec.model_fields and self._is_constant(name):
                 yield f"space.{name}: found in [fine_tuning] too; expected it in one place"
             elif name == "model" and len(self.model) > 1:
                 yield "space.model: found beside a list in model; expected one of them"
@@ -182,6 +183,9 @@ class StudySpec(_Part):
             elif name in FineTuningSpec.model_fields:
                 for value in values:
                     yield from _misfits(name, value)
+
+    def _is_constant(self, name: str) -> bool:
+        return bool(getattr(self.fine_tuning, name) != getattr(FineTuningSpec(), name))
 
     def search_space(self) -> SearchSpace:
         """Return the space, with the model in it where the file lists several."""
@@ -245,6 +249,12 @@ class StudyFile:
     def folder(self) -> Path:
         """The folder that relative paths of data and models start from."""
         return self.path.parent.resolve()
+
+
+def overrides(*, strategy: str | None, trials: int | None) -> list[str]:
+    """Return what `load` takes, for the two keys that are most often set for one run."""
+    given = {"strategy": strategy, "budget.trials": trials}
+    return [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> StudyFile:

@@ -1,30 +1,48 @@
 """From a URL to Optuna's storage, and a study's specification in and out of it.
 
-Optuna's own tables hold everything; what is ours stands in the user attributes of study and
-trials, under names that start with `hpo:`.
+Optuna's own tables hold everything; what is ours stands in the user attributes of studies (below)
+and trials (`hpo.trials`). Names that start with `hpo:` are for the machinery, others for people.
 """
 
-import re
+import json
+import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import optuna
 from filelock import FileLock
 from optuna.storages import RDBStorage
-from sqlalchemy import Engine, event
+from pydantic import ValidationError
+from sqlalchemy import Engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from hpo.errors import HpoError, StorageError, StudyMismatch
+from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
 from hpo.plugins import nearest
 from hpo.spec import StudySpec
 
 SPEC = "hpo:spec"
+METRIC = "hpo:metric"
+NOTICES = "hpo:notices"
+FOLDER = "hpo:folder"  # where the last run put its trials
+VERSIONS = "hpo:versions"
+ID = "hpo:id"
+FINGERPRINT = "hpo:fingerprint"  # of the data
+_OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
 _SQLITE_TIMEOUT = 60.0  # seconds that a writer waits for another one
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+def default_url(output: Path) -> str:
+    """Return the storage that is used where none is named: `HPO_STORAGE`, or a file in `output`."""
+    named = os.environ.get("HPO_STORAGE")
+    if named:
+        return named
+    return URL.create("sqlite", database=str(output / "hpo.db")).render_as_string()
 
 
 def open_storage(url: str, *, create: bool = True) -> RDBStorage:
@@ -32,17 +50,18 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
 
     Args:
         url: `sqlite:///path` or `postgresql://user@host/database`; a plain path is SQLite.
-        create: whether a SQLite file that does not exist is to be created.
+        create: make file and tables where there are none; without it nothing is written.
 
     Raises:
         StorageError: it is unreachable, unusable or of another kind.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        with _told(parsed):
+        with told(parsed, *_OPENING):
             return _open_sqlite(parsed, create=create)
-    with _told(parsed):
-        return RDBStorage(parsed.render_as_string(hide_password=False))
+    with told(parsed, *_OPENING):
+        url = parsed.render_as_string(hide_password=False)
+        return RDBStorage(url, skip_table_creation=not create)
 
 
 def _parse(url: str) -> URL:
@@ -50,10 +69,10 @@ def _parse(url: str) -> URL:
         url = f"sqlite:///{url}"
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the second where a port is no number
         raise StorageError(
             "storage: found no database URL; expected sqlite:///path or "
-            "postgresql://user@host/database"
+            "postgresql://user@host/database (@ : / in a password are written %40 %3A %2F)"
         ) from None
     backend = parsed.get_backend_name()
     if backend == "postgresql":
@@ -68,18 +87,20 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def redact(url: str) -> str:
-    """Return a storage URL without its password, for messages."""
-    try:
-        return _parse(url).render_as_string(hide_password=True)
-    except StorageError:
-        return re.sub(r"//[^@/]*@", "//***@", url)
+def shown(url: URL) -> str:
+    """Return a storage URL for messages: without its password, and without its query."""
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _open_sqlite(url: URL, *, create: bool) -> RDBStorage:
     path = Path(str(url.database))
     if not create and not path.exists():
         raise StorageError(f"storage: found no file {path}; nothing has been run there yet")
+    if not create:
+        storage = RDBStorage(url.render_as_string(), skip_table_creation=True)
+        if not inspect(storage.engine).has_table("studies"):
+            raise StorageError(f"storage: found no studies in {path}; nothing has been run there")
+        return storage
     path.parent.mkdir(parents=True, exist_ok=True)
     # Optuna creates its tables without a lock: of many workers that start at once most crash.
     with FileLock(f"{path}.lock"):
@@ -128,7 +149,7 @@ def create_or_attach(
             named.
         StorageError: the storage failed, or holds a study of that name that is not ours.
     """
-    with _told(storage.engine.url):
+    with told(storage.engine.url):
         study = optuna.create_study(
             storage=storage, study_name=name, direction=direction, load_if_exists=True,
             pruner=optuna.pruners.NopPruner(),
@@ -138,14 +159,16 @@ def create_or_attach(
             if study.get_trials(deepcopy=False):
                 raise StorageError(f"study {name!r}: exists, but was not made by hpo")
             for key, value in facts.items():
-                study.set_user_attr(f"hpo:{key}", value)
+                study.set_user_attr(key, value)
+            study.set_user_attr(ID, uuid4().hex)
+            study.set_user_attr(VERSIONS, _versions())
             study.set_user_attr(SPEC, spec.to_json())
             return study
         differences = spec.differences(spec_of(study))
         differences += [
-            f"{key}: stored {stored.get(f'hpo:{key}')}, found {value}"
+            f"{key.removeprefix('hpo:')}: stored {stored.get(key)}, found {value}"
             for key, value in facts.items()
-            if stored.get(f"hpo:{key}") != value
+            if stored.get(key) != value
         ]
         if differences:
             raise StudyMismatch(
@@ -157,62 +180,73 @@ def create_or_attach(
         return study
 
 
+def _versions() -> dict[str, str]:
+    names = ("hpo", "torch", "transformers", "datasets", "tokenizers", "optuna")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
 def load(storage: RDBStorage, name: str) -> optuna.Study:
     """Load a study by name.
 
     Raises:
-        StorageError: there is none of that name, or it is not ours.
+        BadInput: there is none of that name, or it is not ours.
+        StorageError: the storage cannot be read.
     """
-    with _told(storage.engine.url):
-        names = optuna.get_all_study_names(storage)
-        if name not in names:
-            known = ", ".join(names) or "none"
-            raise StorageError(f"study: found no {name!r}; known are {known}{nearest(name, names)}")
-        study = optuna.load_study(
-            study_name=name, storage=storage, pruner=optuna.pruners.NopPruner()
-        )
+    with told(storage.engine.url):
+        try:
+            study = optuna.load_study(
+                study_name=name, storage=storage, pruner=optuna.pruners.NopPruner()
+            )
+        except KeyError:
+            known = study_names(storage)
+            listed = ", ".join(known) or "none"
+            raise BadInput(
+                f"study: found no {name!r}; known are {listed}{nearest(name, known)}"
+            ) from None
         if SPEC not in study.user_attrs:
-            raise StorageError(f"study {name!r}: was not made by hpo")
+            raise BadInput(f"study {name!r}: was not made by hpo")
         return study
 
 
 def study_names(storage: RDBStorage) -> list[str]:
     """Return the names of all studies that are ours, oldest first."""
-    with _told(storage.engine.url):
+    with told(storage.engine.url):
         summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
         return [summary.study_name for summary in summaries if SPEC in summary.user_attrs]
 
 
 def spec_of(study: optuna.Study) -> StudySpec:
-    """Return the specification that a study stores."""
-    return StudySpec.model_validate_json(_json(study.user_attrs[SPEC]))
+    """Return the specification that a study stores.
 
-
-def _json(value: object) -> str:
-    import json
-
-    return json.dumps(value)
+    Raises:
+        StorageError: another version of hpo wrote it, and this one cannot read it.
+    """
+    try:
+        return StudySpec.model_validate_json(json.dumps(study.user_attrs[SPEC]))
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
+        raise StorageError(
+            f"study {study.study_name!r}: was stored by another version of hpo; this one cannot "
+            f"read {keys}"
+        ) from None
 
 
 @contextmanager
-def _told(url: URL) -> Iterator[None]:
-    """Turn whatever a storage raises into one message without a password in it."""
-    where = url.render_as_string(hide_password=True)
+def told(url: URL, *also: type[Exception]) -> Iterator[None]:
+    """Turn what a storage raises into one message without a password in it.
+
+    Args:
+        url: of the storage.
+        also: further errors that can only come from the storage here.
+    """
+    raised: tuple[type[Exception], ...] = (SQLAlchemyError, optuna.exceptions.OptunaError, *also)
     try:
         yield
     except HpoError:
         raise
-    except (
-        SQLAlchemyError,
-        optuna.exceptions.OptunaError,
-        ImportError,
-        OSError,
-        ValueError,
-    ) as error:
-        cause = getattr(error, "orig", None) or error
-        text = str(cause).strip() or type(cause).__name__
-        if url.password:
-            text = text.replace(str(url.password), "***")
-        raise StorageError(f"storage {where}: {text.splitlines()[0]}") from None
-    except RuntimeError as error:  # Optuna's word for a schema of another version
-        raise StorageError(f"storage {where}: {str(error).splitlines()[0]}") from None
+    except raised as error:
+        cause = getattr(error, "orig", None) or error.__cause__ or error
+        text = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        for secret in filter(None, (url.password, url.query.get("password"))):
+            text = text.replace(str(secret), "***")
+        raise StorageError(f"storage {shown(url)}: {text}") from None

@@ -2,17 +2,22 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from hpo import storage
+from hpo.errors import StorageError
 from hpo.spec import StudySpec
-from hpo.trials import TrialResult, best_of, has_outcome
+from hpo.trials import TrialResult, active_seconds, best_of, has_outcome
 
-DEFAULT_STORAGE = "sqlite:///runs/hpo.db"
+DEFAULT_OUTPUT = Path("runs")
+_TAKEN = re.compile(r"(cache|check)$|hpo\.db", re.IGNORECASE)  # by what lies beside the studies
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class StudyView:
         name: what it is called.
         spec: what it is.
         metric: what it optimises.
-        trials: every trial, each retried one as often as it was tried.
+        trials: every attempt at a trial; `counts` and `done` count a retried trial once.
         best: the best completed trial.
         counts: Optuna's name of a state -> number of trials; a trial that was handed back counts
             once, as what became of it.
@@ -50,6 +55,11 @@ class StudyView:
         """The number of trials in all, or None where only hours end the study."""
         return self.spec.budget.trials
 
+    def details(self) -> list[dict[str, Any]]:
+        """Return every attempt, as `hpo status --json` prints them."""
+        names = ("number", "state", "params", "value", "seconds", "reason", "error")
+        return [{name: getattr(trial, name) for name in names} for trial in self.trials]
+
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         best = self.best
@@ -70,27 +80,41 @@ class StudyView:
         }
 
 
-def load_study(name: str, storage_url: str = DEFAULT_STORAGE) -> StudyView:
+def load_study(name: str, storage_url: str | None = None) -> StudyView:
     """Read a study.
 
     Args:
         name: what it is called.
-        storage_url: where it is stored.
+        storage_url: where it is stored; by default `HPO_STORAGE`, else `runs/hpo.db`.
 
     Raises:
-        StorageError: the storage cannot be read, or has no such study.
+        BadInput: there is no such study.
+        StorageError: the storage cannot be read.
     """
-    return view(storage.load(storage.open_storage(storage_url, create=False), name))
+    opened = storage.open_storage(storage_url or storage.default_url(DEFAULT_OUTPUT), create=False)
+    with storage.told(opened.engine.url):
+        return view(storage.load(opened, name))
 
 
-def list_studies(storage_url: str = DEFAULT_STORAGE) -> list[StudyView]:
+def list_studies(storage_url: str | None = None) -> tuple[list[StudyView], list[str]]:
     """Read all studies of a storage, oldest first.
+
+    Returns:
+        The studies, and a sentence for each that this version of hpo cannot read.
 
     Raises:
         StorageError: the storage cannot be read.
     """
-    opened = storage.open_storage(storage_url, create=False)
-    return [view(storage.load(opened, name)) for name in storage.study_names(opened)]
+    opened = storage.open_storage(storage_url or storage.default_url(DEFAULT_OUTPUT), create=False)
+    studies, unreadable = [], []
+    with storage.told(opened.engine.url):
+        for name in storage.study_names(opened):
+            study = storage.load(opened, name)
+            try:
+                studies.append(view(study))
+            except StorageError as error:
+                unreadable.append(str(error))
+    return studies, unreadable
 
 
 def view(study: optuna.Study) -> StudyView:
@@ -99,22 +123,27 @@ def view(study: optuna.Study) -> StudyView:
     maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
     best = best_of(trials, maximize=maximize)
     current = [trial for trial in trials if has_outcome(trial) or not trial.state.is_finished()]
-    durations = [trial.duration.total_seconds() for trial in trials if trial.duration is not None]
+    folder = study.user_attrs.get(storage.FOLDER)
     return StudyView(
         name=study.study_name,
         spec=storage.spec_of(study),
-        metric=study.user_attrs.get("hpo:metric", "objective"),
-        trials=[TrialResult.of(trial) for trial in trials],
-        best=TrialResult.of(best[0]) if best else None,
+        metric=study.user_attrs.get(storage.METRIC, "objective"),
+        trials=[TrialResult.of(trial, folder) for trial in trials],
+        best=TrialResult.of(best[0], folder) if best else None,
         counts=dict(sorted(Counter(trial.state.name for trial in current).items())),
-        seconds=sum(durations),
-        notices=study.user_attrs.get("hpo:notices", []),
+        seconds=seconds_of(trials),
+        notices=study.user_attrs.get(storage.NOTICES, []),
     )
+
+
+def seconds_of(trials: Sequence[FrozenTrial]) -> float:
+    """Return the seconds that were spent in trials, without those in which nothing ran."""
+    return sum(active_seconds(trial) for trial in trials)
 
 
 def slug(name: str) -> str:
     """Return a folder's name for a study's: plain characters, and distinct names stay distinct."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
-    if plain == name:
+    if plain == name and not _TAKEN.match(name):
         return plain
     return f"{plain or 'study'}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -62,7 +62,8 @@ class FineTuner(Trainer):
         sampler = super()._get_train_sampler(train_dataset)
         if type(sampler) is not LengthGroupedSampler:
             return sampler
-        return _ReplayedSampler(sampler, self.args.seed)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return _ReplayedSampler(sampler, seed)
 
     @override
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -89,6 +90,11 @@ class FineTuner(Trainer):
         if self.args.device.type == "cpu" or self.state.global_step % 10 == 0:  # a GPU must wait
             self.check_loss()
         return loss
+
+    def try_batch(self, batch: dict[str, Any]) -> float:
+        """Take one batch forward and backward outside of a training, and return its loss."""
+        self.current_gradient_accumulation_steps = 1  # upstream sets it as it reads the batches
+        return float(self.training_step(self.model, batch))
 
     def check_loss(self) -> None:
         """Raise Diverged if a training loss was not finite."""

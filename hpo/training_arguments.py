@@ -54,6 +54,7 @@ REFUSED = {
     "hpo saves and continues such a trial by itself",
     "eval_do_concat_batches": _TASK,
     "eval_use_gather_object": _TASK,
+    "eval_on_start": "an untrained model is no result; leave it out",
     "fsdp": _ONE_DEVICE,
     "fsdp_config": _ONE_DEVICE,
     "greater_is_better": _OBJECTIVE,
@@ -80,6 +81,16 @@ REFUSED = {
     "save_total_limit": _CHECKPOINTS,
 }
 """Fields that hpo sets itself, or that would break a study -> why, and what to do instead."""
+
+DEFAULTS = {
+    "eval_strategy": "epoch",
+    "save_strategy": "epoch",  # what a resume needs
+    "per_device_eval_batch_size": 32,
+    "train_sampling_strategy": "group_by_length",
+    "logging_steps": 10,
+    "report_to": "none",
+}
+"""What hpo sets where a study file says nothing, beside what suits the device."""
 
 RENAMED = {
     "adafactor": 'optim = "adafactor"',
@@ -163,6 +174,21 @@ def check(spec: StudySpec, where: str) -> None:
         raise SpecError([f"{where}: {problem}" for problem in problems])
 
 
+def over_defaults(
+    training: Mapping[str, typing.Any], device: Mapping[str, typing.Any]
+) -> dict[str, typing.Any]:
+    """Lay training arguments over hpo's defaults.
+
+    Args:
+        training: of a study file or a recipe.
+        device: the defaults that suit the device; its precision gives way to one that was chosen.
+    """
+    precision = {"bf16", "fp16"}
+    left_open = not precision & training.keys()
+    suits = {name: device[name] for name in device if left_open or name not in precision}
+    return {**DEFAULTS, **suits, **training}
+
+
 def _argument(annotation: object, choices: Iterable[str]) -> Argument:
     members = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
     names = list(choices)
@@ -234,6 +260,8 @@ def _value_problem(name: str, value: object) -> str | None:
         return f"found {show(value)}; expected {argument.expected()}{near}"
     if name == "eval_strategy" and value == "no":
         return 'found "no"; expected "epoch" or "steps": the objective is read from evaluations'
+    if name == "save_strategy" and value == "best":
+        return 'found "best"; expected "epoch" or "steps": the best is kept whatever this says'
     if isinstance(value, int | float) and (bounds := _bounds_problem(name, value)):
         return bounds
     return None
@@ -267,7 +295,7 @@ def _bounds_problem(name: str, value: float) -> str | None:
 
 def _rejections(training: Mapping[str, typing.Any]) -> Iterator[str]:
     # its own validation: arguments that exclude or need each other, or that this machine lacks
-    constants = {"use_cpu": not torch.accelerator.is_available(), **training}
+    constants = over_defaults(training, {"use_cpu": not torch.accelerator.is_available()})
     try:
         built = TrainingArguments(output_dir="unused", **constants)
         get_reporting_integration_callbacks(built.report_to)

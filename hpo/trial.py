@@ -6,8 +6,8 @@ the values are known, state that leaks from trial to trial. Here the Trainer tha
 with does nothing but search: its `train` hands each trial to a `FineTuner` made for it.
 """
 
-import os
-import socket
+import shutil
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,20 +15,30 @@ from typing import Any
 
 import optuna
 import torch
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HPSearchBackend
 from typing_extensions import override
 
 from hpo import recipe
-from hpo.checkpoints import drop_resume
 from hpo.device import Device
 from hpo.errors import BadInput, DataError, HandedBack, TrialFailed
 from hpo.evaluations import Evaluation, as_record
-from hpo.fine_tuning import fine_tune
-from hpo.trials import FOLDER, HANDED_BACK, REASON
+from hpo.fine_tuning import drop_reporter, fine_tune
+from hpo.trials import (
+    ATTEMPT,
+    CHECKPOINT,
+    FOLDER,
+    HANDED_BACK,
+    REASON,
+    WORKER,
+    folder_of,
+    here,
+)
 from hpo.watch import Observer
 from hpo.workspace import Workspace
 
@@ -52,6 +62,7 @@ class _Reporter(Observer):
         self.trial = trial
         self.metric = metric
         self.events = events
+        self.reported = 0
 
     @override
     def stepped(self, step: int, steps: int) -> None:
@@ -59,9 +70,10 @@ class _Reporter(Observer):
 
     @override
     def evaluated(self, evaluations: list[Evaluation]) -> None:
-        latest = evaluations[-1]
-        # Upstream reports optimizer steps, which mean more data the larger the batch is.
-        self.trial.report(latest.metrics[self.metric], round(latest.epoch * PROGRESS))
+        for each in evaluations[self.reported :]:  # those of an attempt before this one too
+            # Upstream reports optimizer steps, which mean more data the larger the batch is.
+            self.trial.report(each.metrics[self.metric], round(each.epoch * PROGRESS))
+        self.reported = len(evaluations)
         self.trial.set_user_attr("evaluations", as_record(evaluations))
         self.events.evaluated(evaluations)
         if self.trial.should_prune():
@@ -104,7 +116,10 @@ def run_trial(
             raise
     if fit.trial is None:
         raise RuntimeError("hyperparameter_search ran no trial")
-    return storage.get_trial(fit.trial._trial_id)  # noqa: SLF001 - no public name
+    trial = storage.get_trial(fit.trial._trial_id)  # noqa: SLF001 - no public name
+    if not trial.state.is_finished():
+        raise RuntimeError(f"hyperparameter_search left trial {trial.number} {trial.state.name}")
+    return trial
 
 
 def _no_model() -> Any:
@@ -117,15 +132,14 @@ class _Searcher(Trainer):
     def __init__(self, fit: "_Fit", folder: Path) -> None:
         self.fit = fit
         self.objective: float | None = None
-        super().__init__(
-            model_init=_no_model,
-            args=TrainingArguments(
-                output_dir=str(folder),
-                use_cpu=Device.here().kind == "cpu",
-                report_to="none",
-                disable_tqdm=True,
-            ),
+        args = TrainingArguments(
+            output_dir=str(folder),
+            use_cpu=Device.here().kind == "cpu",
+            report_to="none",
+            disable_tqdm=True,
         )
+        drop_reporter(args, asked_for="none")
+        super().__init__(model_init=_no_model, args=args)
 
     def train(self, resume_from_checkpoint: Any = None, trial: Any = None, **_: Any) -> None:  # type: ignore[override]
         """Run the trial; upstream reads the objective when this returns."""
@@ -142,17 +156,21 @@ class _Fit:
 
     def __call__(self, trial: optuna.Trial) -> float:
         self.trial = trial
-        name = trial.user_attrs.get(FOLDER) or f"trial-{trial.number:04d}"
+        name = folder_of(trial)
         folder = self.workspace.folder / name
         trial.set_user_attr(FOLDER, name)
-        trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
+        trial.set_user_attr(WORKER, here())
+        trial.set_user_attr("device", Device.here().name)
+        if trial.user_attrs.get(ATTEMPT, 1) == 1:
+            shutil.rmtree(folder, ignore_errors=True)  # nobody else's checkpoint is resumed from
         try:
             return self._run(trial, folder)
         except (optuna.TrialPruned, TrialFailed) as ended:
             if isinstance(ended, TrialFailed):
                 self._failed(ended.reason, ended)
-            drop_resume(folder)
             raise
+        except (SQLAlchemyError, StorageInternalError):
+            raise  # no fault of the trial
         except HandedBack as stopped:
             self._failed(HANDED_BACK, stopped)
             raise
@@ -164,6 +182,8 @@ class _Fit:
             raise
         except Exception as error:  # whatever it is, it ends this trial and not the study
             self._failed("error", error)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
             raise TrialFailed(str(error)) from error
 
     def _run(self, trial: optuna.Trial, folder: Path) -> float:
@@ -175,23 +195,23 @@ class _Fit:
         job = self.workspace.job(resolved, folder)
         outcome = fine_tune(job, _Reporter(trial, objective.metric, self.events))
         facts = {
+            "evaluations": as_record(outcome.evaluations),
             "metrics": outcome.best.metrics,
             "epoch": outcome.best.epoch,
             "seconds": round(outcome.seconds, 3),
             "samples_per_second": outcome.samples_per_second,
             "peak_memory_bytes": outcome.peak_memory,
-            "device": outcome.device,
-            "checkpoint": str(outcome.checkpoint),
             "training_arguments": outcome.training_arguments,
+            CHECKPOINT: str(outcome.checkpoint.relative_to(self.workspace.folder)),  # the last one
         }
         for key, value in facts.items():
             trial.set_user_attr(key, value)
-        drop_resume(folder)
         return outcome.best.metrics[objective.metric]
 
     def _failed(self, reason: str, error: BaseException) -> None:
         if self.trial is not None:
             text = str(error) or type(error).__name__
+            self.trial.set_user_attr("peak_memory_bytes", Device.here().peak_memory())
             self.trial.set_user_attr(REASON, reason)
             self.trial.set_user_attr("error", f"{type(error).__name__}: {text}"[:2000])
 

@@ -1,10 +1,12 @@
 """A finished trial as everything that reads a study sees it: read-only, without torch."""
 
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 HANDED_BACK = "handed back"  # by a process that was asked to go
 ABANDONED = "abandoned"  # by a process that died
@@ -15,6 +17,9 @@ POISON = "killed every time"
 
 FOLDER = "hpo:folder"
 ATTEMPT = "hpo:attempt"
+DEATHS = "hpo:deaths"  # of processes that ran it
+WORKER = "worker"  # host:process
+CHECKPOINT = "checkpoint"  # relative to the folder of the study
 REASON = "reason"
 
 
@@ -48,8 +53,8 @@ class TrialResult:
     record: dict[str, Any]
 
     @classmethod
-    def of(cls, trial: FrozenTrial) -> "TrialResult":
-        """Read a trial of Optuna's."""
+    def of(cls, trial: FrozenTrial, folder: str | None = None) -> "TrialResult":
+        """Read a trial of Optuna's; `folder` is that of its study."""
         attrs = trial.user_attrs
         return cls(
             number=trial.number,
@@ -58,20 +63,58 @@ class TrialResult:
             value=trial.value if trial.state == TrialState.COMPLETE else None,
             metrics=attrs.get("metrics", {}),
             evaluations=attrs.get("evaluations", []),
-            seconds=trial.duration.total_seconds() if trial.duration is not None else None,
+            seconds=active_seconds(trial) if trial.state.is_finished() else None,
             reason=attrs.get(REASON),
             error=attrs.get("error"),
-            checkpoint=attrs.get("checkpoint"),
+            checkpoint=_below(folder, attrs.get(CHECKPOINT)),
             record={name: attrs[name] for name in sorted(attrs) if name not in _FIELDS},
         )
 
 
-_FIELDS = {"metrics", "evaluations", REASON, "error", "checkpoint"}
+_FIELDS = {"metrics", "evaluations", REASON, "error", CHECKPOINT}
+
+
+def _below(folder: str | None, path: str | None) -> str | None:
+    return path if path is None or folder is None else f"{folder}/{path}"
+
+
+def active_seconds(trial: FrozenTrial) -> float:
+    """Return how long an attempt ran: of one whose process died, up to its last evaluation."""
+    if trial.user_attrs.get(REASON) in {ABANDONED, POISON}:
+        evaluations = trial.user_attrs.get("evaluations", [])
+        return float(evaluations[-1]["seconds"]) if evaluations else 0.0
+    return trial.duration.total_seconds() if trial.duration is not None else 0.0
+
+
+def here() -> str:
+    """Return what a trial that this process runs stores as its worker."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def lives(worker: str) -> bool:
+    """Say whether the process that runs a trial may still be alive."""
+    if not worker:
+        return False  # it died before it could say who it was
+    host, _, process = worker.rpartition(":")
+    if host != socket.gethostname():
+        return True  # who knows
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return worker != here()
 
 
 def params_of(trial: FrozenTrial) -> dict[str, Any]:
-    """Return the parameters of a trial, also of one that waits for its turn."""
-    return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
+    """Return the parameters of a trial, also of one that waits for its turn or was cut short."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
+def folder_of(trial: FrozenTrial | Trial) -> str:
+    """Return the name of a trial's folder; one that continues another has that one's."""
+    return str(trial.user_attrs.get(FOLDER, f"trial-{trial.number:04d}"))
 
 
 def has_outcome(trial: FrozenTrial) -> bool:

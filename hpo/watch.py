@@ -40,6 +40,7 @@ class Watch(TrainerCallback):
         self.observer = observer
         self.guessing = math.log(max(2, classes))  # the loss of a uniform guess, in nats
         self.evaluations: list[Evaluation] = []
+        self.before = 0.0  # seconds of the attempts before this one, up to their last evaluation
         self.started = time.perf_counter()
 
     @override
@@ -47,6 +48,7 @@ class Watch(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         self.evaluations = [read_entry(entry) for entry in state.log_history if LOSS in entry]
+        self.before = self.evaluations[-1].seconds if self.evaluations else 0.0
         self.observer.stepped(state.global_step, state.max_steps)
 
     @override
@@ -59,11 +61,20 @@ class Watch(TrainerCallback):
             control.should_save = True
 
     @override
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        # The first evaluation after `eval_steps` or `eval_delay` may lie behind the last step.
+        if state.global_step >= state.max_steps and not self.evaluations:
+            control.should_evaluate = True
+
+    @override
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         if LOSS in state.log_history[-1]:
-            state.log_history[-1]["hpo_seconds"] = time.perf_counter() - self.started
+            elapsed = self.before + time.perf_counter() - self.started
+            state.log_history[-1]["hpo_seconds"] = elapsed
 
     @override
     def on_evaluate(

@@ -1,34 +1,43 @@
 """One process, one device: trial after trial until the budget is spent."""
 
-from collections.abc import Mapping
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from filelock import FileLock
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo import checkpoints
 from hpo.device import use_cores
-from hpo.errors import HandedBack, StudyFailed
+from hpo.errors import BadInput, HandedBack, StudyFailed
 from hpo.progress import Progress
 from hpo.signals import Stop
-from hpo.strategies import Situation, Strategy, points_of
-from hpo.study import StudyView, view
+from hpo.strategies import Situation, Strategy
+from hpo.study import StudyView, seconds_of, view
 from hpo.trial import Events, run_trial
 from hpo.trials import (
     ABANDONED,
     ATTEMPT,
+    CHECKPOINT,
+    DEATHS,
     FOLDER,
     POISON,
     REASON,
+    UNCHARGED,
+    WORKER,
     TrialResult,
     best_of,
+    folder_of,
+    has_outcome,
+    lives,
     params_of,
 )
 from hpo.workspace import Workspace
 
-MAX_ATTEMPTS = 3  # of a trial whose process keeps dying
+MAX_DEATHS = 3  # of processes that ran one trial; it is to blame then
 ALIKE_FAILURES = 3  # first trials that all fail for one reason end a study
 
 
@@ -66,33 +75,41 @@ class Worker:
         """Run trials until the budget is spent.
 
         Raises:
+            BadInput: a process that may be alive is running a trial of the study.
             StudyFailed: no trial succeeded, or the first ones all failed for one reason.
             HandedBack, KeyboardInterrupt: a signal; the running trial is continued next time.
         """
         use_cores()
-        self._revive()
-        self._queue_points()
+        self._bury()
+        self._queue_again()
+        points = self.strategy.points(self.workspace.space, self.spec.seed)
+        if points is not None:
+            self._queue(points[: self.spec.budget.trials])
         self.progress.begin(view(self.study))
-        while self._goes_on():
+        while self._goes_on(sampling=points is None):
             self.stop.leave()
             self._run_one()
+        self._clean_up()
+        return self._conclude()
+
+    def _conclude(self) -> StudyView:
         final = view(self.study)
         self.progress.end(final)
         if final.best is None:
+            failures = _failures(final.trials) or "all were pruned"
             raise StudyFailed(
-                f"study {final.name!r}: no trial succeeded; {_failures(final.trials)}"
+                f"study {final.name!r}: no trial succeeded: {failures}", final.to_json()
             )
         return final
 
-    def _goes_on(self) -> bool:
-        seen = view(self.study)
+    def _goes_on(self, *, sampling: bool) -> bool:
+        trials = self.study.get_trials(deepcopy=False)
         budget = self.spec.budget
-        if budget.trials is not None and seen.done >= budget.trials:
+        if budget.trials is not None and sum(map(has_outcome, trials)) >= budget.trials:
             return False
-        if budget.hours is not None and seen.seconds >= budget.hours * 3600:
+        if budget.hours is not None and seconds_of(trials) >= budget.hours * 3600:
             return False
-        queued = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return bool(queued) or not hasattr(self.strategy, "points")
+        return sampling or any(trial.state == TrialState.WAITING for trial in trials)
 
     def _run_one(self) -> None:
         situation = Situation(self.workspace.space, self.spec.seed, self._begun())
@@ -108,11 +125,11 @@ class Worker:
                     self.workspace,
                     self.storage,
                     self.study.study_name,
-                    self.strategy(situation),
+                    self.strategy.sampler(situation),
                     events,
                 )
         except (HandedBack, KeyboardInterrupt):
-            self._requeue(self.study.get_trials(deepcopy=False)[-1])
+            self._queue_again()
             self.stop.leave()
             raise
         self.ran.append(trial)
@@ -129,65 +146,94 @@ class Worker:
         )
 
     def _give_up_if_hopeless(self) -> None:
-        reasons = {trial.user_attrs.get(REASON) for trial in self.ran}
-        failed = all(trial.state == TrialState.FAIL for trial in self.ran)
-        if len(self.ran) == ALIKE_FAILURES and failed and len(reasons) == 1:
-            final = view(self.study)
-            if final.best is None:
-                self.progress.end(final)
-                raise StudyFailed(
-                    f"study {final.name!r}: the first {ALIKE_FAILURES} trials failed for the same "
-                    f"reason; {_failures(final.trials[-ALIKE_FAILURES:])}"
-                )
+        if len(self.ran) != ALIKE_FAILURES or len({_cause(trial) for trial in self.ran}) > 1:
+            return
+        final = view(self.study)
+        if final.best is None and all(trial.state == TrialState.FAIL for trial in self.ran):
+            self.progress.end(final)
+            failures = _failures([TrialResult.of(trial) for trial in self.ran])
+            raise StudyFailed(
+                f"study {final.name!r}: the first {ALIKE_FAILURES} trials failed for the same "
+                f"reason: {failures}",
+                final.to_json(),
+            )
 
     def _clean_up(self) -> None:
         """Keep the weights of the best trials and what unfinished ones resume from."""
-        with FileLock(self.workspace.folder / ".clean-up.lock"):
-            trials = self.study.get_trials(deepcopy=False)
-            ranked = best_of(trials, maximize=self.workspace.objective.maximize)
-            alive = [trial for trial in trials if not trial.state.is_finished()]
-            kept = [*ranked[: self.spec.keep_checkpoints], *alive]
-            folders = {str(trial.user_attrs.get(FOLDER)) for trial in kept}
-            checkpoints.keep_only(self.workspace.folder, folders)
+        trials = self.study.get_trials(deepcopy=False)
+        ranked = best_of(trials, maximize=self.workspace.objective.maximize)
+        best = ranked[: self.spec.keep_checkpoints]
+        alive = [trial for trial in trials if not trial.state.is_finished()]
+        checkpoints.keep_only(
+            self.workspace.folder,
+            best={folder_of(trial) for trial in best},
+            alive={folder_of(trial) for trial in alive},
+        )
 
-    def _revive(self) -> None:
-        """Fail what a process that is gone left running, and queue it again."""
+    def _bury(self) -> None:
+        """Finish what a process that is gone left running."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            again = trial.user_attrs.get(ATTEMPT, 1) < MAX_ATTEMPTS
+            worker = str(trial.user_attrs.get(WORKER, ""))
+            if lives(worker):
+                raise BadInput(
+                    f"study {self.study.study_name!r}: trial {trial.number} is being run by "
+                    f"another process, {worker}"
+                )
+            if CHECKPOINT in trial.user_attrs:  # the last thing it stored before its end
+                value = trial.user_attrs["metrics"][self.workspace.objective.metric]
+                self.study.tell(trial.number, value)
+                continue
+            last = trial.user_attrs.get(DEATHS, 0) + 1 == MAX_DEATHS
             self.storage.set_trial_user_attr(
                 trial._trial_id,  # noqa: SLF001 - no public name
                 REASON,
-                ABANDONED if again else POISON,
+                POISON if last else ABANDONED,
             )
             self.study.tell(trial.number, state=TrialState.FAIL)
-            if again:
-                self._requeue(trial)
 
-    def _requeue(self, trial: FrozenTrial) -> None:
-        # A retry is a new trial: Optuna itself then refuses what the old one may still write.
-        self.study.enqueue_trial(
-            params_of(trial),
-            user_attrs={
-                FOLDER: trial.user_attrs.get(FOLDER, f"trial-{trial.number:04d}"),
-                ATTEMPT: trial.user_attrs.get(ATTEMPT, 1) + 1,
-            },
-        )
+    def _queue_again(self) -> None:
+        """Queue every trial that ended without an outcome, unless it is queued already.
 
-    def _queue_points(self) -> None:
-        points = points_of(self.strategy, self.workspace.space, self.spec.seed)
-        if points is None:
-            return
-        known = [params_of(trial) for trial in self.study.get_trials(deepcopy=False)]
-        for point in points[: self.spec.budget.trials]:
-            if dict(point) not in known:
+        A retry is a new trial: Optuna itself then refuses what the old one may still write.
+        """
+        latest: dict[str, FrozenTrial] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            latest[folder_of(trial)] = trial  # they come in order: an attempt after those before it
+        for folder, trial in latest.items():
+            reason = trial.user_attrs.get(REASON)
+            if trial.state == TrialState.FAIL and reason in UNCHARGED:
+                died = reason == ABANDONED
+                attrs = {
+                    FOLDER: folder,
+                    ATTEMPT: trial.user_attrs.get(ATTEMPT, 1) + 1,
+                    DEATHS: trial.user_attrs.get(DEATHS, 0) + died,
+                }
+                self.study.enqueue_trial(params_of(trial), user_attrs=attrs)
+
+    def _queue(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Queue the points that the study does not have yet."""
+        known = {_key(params_of(trial)) for trial in self.study.get_trials(deepcopy=False)}
+        for point in points:
+            if _key(point) not in known:
                 self.study.enqueue_trial(dict(point))
 
 
-def _failures(trials: list[TrialResult]) -> str:
-    counted: dict[str, tuple[int, str]] = {}
-    for trial in trials:
-        if trial.state == "FAIL" and trial.reason is not None:
-            count, _ = counted.get(trial.reason, (0, ""))
-            counted[trial.reason] = (count + 1, trial.error or trial.reason)
-    parts: Mapping[str, Any] = counted
-    return "; ".join(f"{count} × {reason}: {text}" for reason, (count, text) in parts.items())
+def _key(params: Mapping[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True)
+
+
+def _cause(trial: FrozenTrial) -> tuple[str, str]:
+    """Return why a trial failed, without the numbers in which its message differs from others."""
+    error = str(trial.user_attrs.get("error", ""))
+    return str(trial.user_attrs.get(REASON)), re.sub(r"[0-9][0-9.e+-]*", "#", error)
+
+
+def _failures(trials: Sequence[TrialResult]) -> str:
+    """Count the failures by reason, with the latest message of each."""
+    counts = Counter(trial.reason for trial in trials if trial.state == "FAIL")
+    latest = {trial.reason: trial.error for trial in trials if trial.state == "FAIL"}
+    return "; ".join(
+        f"{count} × {reason}" + (f" ({latest[reason]})" if latest[reason] else "")
+        for reason, count in counts.items()
+        if reason not in UNCHARGED
+    )

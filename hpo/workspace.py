@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hpo.data import StudyData, load_data
-from hpo.errors import SpecError
+from hpo.errors import ModelError, SpecError
 from hpo.evaluations import Objective
 from hpo.fine_tuning import Job
 from hpo.inputs import Inputs, prepare
@@ -67,6 +67,22 @@ class Workspace:
         direction = self.spec.objective.direction or known.get(metric, "maximize")
         return Objective(metric, direction == "maximize")
 
+    def check_class_metric(self) -> None:
+        """Check an objective over one class against the classes that there are.
+
+        Raises:
+            SpecError: the data has no such class.
+        """
+        name, _, _ = self.objective.metric.rpartition(".")
+        classes = self.data.labels
+        if self.task.layout == "tokens":
+            classes = [label[2:] for label in classes if label.startswith("B-")]
+        if name and name not in classes:
+            raise SpecError(
+                f"objective.metric: found {self.objective.metric!r}; the data has "
+                f"{', '.join(classes)}{nearest(name, classes)}"
+            )
+
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
         """Optuna's word for the better direction of the objective."""
@@ -88,10 +104,13 @@ class Workspace:
             family = model.removeprefix("sample:")
             folder = self.cache / "models" / f"{family}-{self.data.fingerprint}"
             return Source(model, str(sample_models.build(family, self._texts(), folder)))
-        local = self.data_folder / model
-        path = local if local.is_dir() else Path(model).expanduser()
-        found = str(path) if path.is_dir() else model
-        return Source(model, found, self.spec.trust_remote_code)
+        local = self.data_folder / Path(model).expanduser()
+        if not local.is_dir() and Path(model).is_dir():  # transformers would take it
+            raise ModelError(
+                f"model {model}: found a folder of that name where you are, but not beside the "
+                "study file, where its paths start; expected the path from there"
+            )
+        return Source(model, str(local) if local.is_dir() else model, self.spec.trust_remote_code)
 
     def _texts(self) -> Iterator[str]:
         for row in self.data.train.rows:

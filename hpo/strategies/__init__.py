@@ -1,12 +1,12 @@
 """How the next configuration is chosen: an Optuna sampler by name.
 
-A new strategy is a function in this folder that satisfies `Strategy`, and a line in the table
-below (or an entry point in the group `hpo.strategies`).
+A new strategy is a `Strategy` in this folder and a line in the table below (or an entry point in
+the group `hpo.strategies`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from hpo.plugins import Plugins
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 STRATEGIES = Plugins(
     "strategy",
     {
-        "bayes": "hpo.strategies.bayes:bayes",
-        "tpe": "hpo.strategies.tpe:tpe",
-        "random": "hpo.strategies.random:random",
-        "grid": "hpo.strategies.grid:GRID",
+        "bayes": "hpo.strategies.bayes:Bayes",
+        "tpe": "hpo.strategies.tpe:Tpe",
+        "random": "hpo.strategies.random:Random",
+        "grid": "hpo.strategies.grid:Grid",
     },
     "hpo.strategies",
 )
@@ -51,16 +51,20 @@ class Situation:
         return int(SeedSequence([self.seed, self.index]).generate_state(1)[0])
 
 
-class Strategy(Protocol):
-    """A way to choose configurations.
+class Strategy:
+    """A way to choose configurations: it samples, unless it is made of points."""
 
-    It may also have a method `points(space, seed) -> list[dict]`: then these very points are the
-    study, each one is queued once, and the sampler is never asked.
-    """
-
-    def __call__(self, situation: Situation) -> "optuna.samplers.BaseSampler":
+    def sampler(self, situation: Situation) -> "optuna.samplers.BaseSampler":
         """Return the sampler for one trial."""
-        ...
+        raise NotImplementedError
+
+    def points(self, space: "SearchSpace", seed: int) -> "list[Mapping[str, Scalar]] | None":
+        """Return the points that are the study, each of them run once; None where it samples.
+
+        Raises:
+            SpecError: the space has no such points.
+        """
+        return None
 
 
 def load_strategy(name: str) -> Strategy:
@@ -69,13 +73,5 @@ def load_strategy(name: str) -> Strategy:
     Raises:
         BadInput: there is no such strategy.
     """
-    strategy: Strategy = STRATEGIES.load(name)
-    return strategy
-
-
-def points_of(
-    strategy: Strategy, space: "SearchSpace", seed: int
-) -> "list[Mapping[str, Scalar]] | None":
-    """Return the points that a strategy is made of, or None where it samples."""
-    points: Any = getattr(strategy, "points", None)
-    return None if points is None else list(points(space, seed))
+    strategy: type[Strategy] = STRATEGIES.load(name)
+    return strategy()

@@ -7,31 +7,25 @@ import random
 from collections.abc import Mapping
 
 from optuna.samplers import BaseSampler, RandomSampler
+from typing_extensions import override
 
 from hpo.errors import SpecError
 from hpo.space import Scalar, SearchSpace
-from hpo.strategies import Situation
+from hpo.strategies import Situation, Strategy
 
 
-class Grid:
+class Grid(Strategy):
     """The points are queued when the study is made; there is nothing left to sample."""
 
+    @override
     def points(self, space: SearchSpace, seed: int) -> list[Mapping[str, Scalar]]:
-        """List the points in the order in which they are run.
-
-        Raises:
-            SpecError: a range has neither `step` nor `points`.
-        """
         try:
-            points = list(space.points())
+            points: list[Mapping[str, Scalar]] = list(space.points())
         except ValueError as error:
             raise SpecError(str(error)) from None
         random.Random(seed).shuffle(points)
-        return list(points)
+        return points
 
-    def __call__(self, situation: Situation) -> BaseSampler:
-        """Return a sampler for the form; a queued point leaves it nothing to draw."""
-        return RandomSampler(seed=situation.derived_seed())
-
-
-GRID = Grid()
+    @override
+    def sampler(self, situation: Situation) -> BaseSampler:
+        return RandomSampler(seed=situation.derived_seed())  # a queued point leaves it no draw

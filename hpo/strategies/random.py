@@ -1,10 +1,14 @@
 """Independent draws from the whole space: the baseline that every other strategy must beat."""
 
 from optuna.samplers import BaseSampler, RandomSampler
+from typing_extensions import override
 
-from hpo.strategies import Situation
+from hpo.strategies import Situation, Strategy
 
 
-def random(situation: Situation) -> BaseSampler:
-    """Return the sampler for one trial."""
-    return RandomSampler(seed=situation.derived_seed())
+class Random(Strategy):
+    """Draws every configuration afresh."""
+
+    @override
+    def sampler(self, situation: Situation) -> BaseSampler:
+        return RandomSampler(seed=situation.derived_seed())

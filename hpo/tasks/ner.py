@@ -46,8 +46,12 @@ class NER:
     def encode(
         self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, encoding: Encoding
     ) -> Dataset:
-        """Return one input a window; `row`, `words` and `positions` say what it stands for."""
+        """Return one input a window; `row`, `words` and `positions` say what it stands for.
+
+        A window that owns no word is left out: there is nothing to learn or to read in it.
+        """
         ids = {label: index for index, label in enumerate(encoding.labels)}
+        tokenizer.truncation_side = "right"  # windows from the first word on
 
         def batch(examples: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
             inputs = tokenizer(
@@ -60,19 +64,21 @@ class NER:
                 return_attention_mask=True,
             )
             sample = inputs.pop("overflow_to_sample_mapping")
-            out: dict[str, list[Any]] = {name: list(values) for name, values in inputs.items()}
-            out |= {name: [] for name in ("labels", "length", "row", "words", "positions")}
+            ours = ("labels", "length", "row", "words", "positions")
+            out: dict[str, list[Any]] = {name: [] for name in (*inputs, *ours)}
             for first, after in _runs(sample):
                 windows = [inputs.word_ids(index) for index in range(first, after)]
                 tags = examples["tags"][sample[first]]
-                for word_ids, owned in zip(
-                    windows, places(windows, last=encoding.causal), strict=True
-                ):
-                    labels = [IGNORED] * len(word_ids)
+                for index, owned in enumerate(places(windows, last=encoding.causal), start=first):
+                    if not owned:
+                        continue  # the mean loss of a batch without any label is NaN
+                    for name, values in inputs.items():
+                        out[name].append(values[index])
+                    labels = [IGNORED] * len(inputs["input_ids"][index])
                     for place in owned:
                         labels[place.position] = ids[tags[place.word]]
                     out["labels"].append(labels)
-                    out["length"].append(len(word_ids))
+                    out["length"].append(len(labels))
                     out["row"].append(indices[sample[first]])
                     out["words"].append([place.word for place in owned])
                     out["positions"].append([place.position for place in owned])
@@ -93,39 +99,51 @@ class NER:
         gold = list(rows["tags"])
         places_of = list(zip(inputs["row"], inputs["words"], inputs["positions"], strict=True))
 
+        types = sorted({label[2:] for label in labels if label != "O"})
+
         def evaluate(predicted: np.ndarray) -> Metrics:
             tags = [["O"] * len(sentence) for sentence in gold]
             for (row, words, positions), line in zip(places_of, predicted, strict=True):
                 for word, position in zip(words, positions, strict=True):
                     tags[row][word] = labels[line[position]]
-            return score(gold, tags)
+            return score(gold, tags, types)
 
         return evaluate
 
 
-def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Metrics:
+def score(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], types: Sequence[str] = ()
+) -> Metrics:
     """Score IOB2 tags by whole entities, strictly: type and both ends must agree.
 
     The measure of CoNLL-2003 (Tjong Kim Sang and De Meulder 2003) as seqeval computes it in its
     strict mode: a predicted I- that continues nothing is no entity.
 
+    Args:
+        gold: the right tags of each sentence.
+        predicted: the predicted ones.
+        types: entity types that get figures of their own, whether they occur or not.
+
     Returns:
         `precision`, `recall`, `f1` (micro); `macro_f1`, over the types that occur; and for each
         type `TYPE.precision`, `TYPE.recall`, `TYPE.f1` and `TYPE.support`.
     """
+    metrics = dict.fromkeys(("precision", "recall", "f1", "macro_f1"), 0.0)
+    figures = ("precision", "recall", "f1", "support")
+    metrics |= {f"{name}.{figure}": 0.0 for name in types for figure in figures}
     found = {"entities_true": Entities(gold, IOB2), "entities_pred": Entities(predicted, IOB2)}
-    types = sorted({entity.tag for entities in found.values() for line in entities.entities
+    occurring = sorted({entity.tag for entities in found.values() for line in entities.entities
                     for entity in line})  # fmt: skip
-    if not types:  # seqeval takes no data without any entity
-        return dict.fromkeys(("precision", "recall", "f1", "macro_f1"), 0.0)
+    if not occurring:  # seqeval takes no data without any entity
+        return metrics
     options: dict[str, Any] = {"scheme": IOB2, "zero_division": 0, **found}
     micro = precision_recall_fscore_support(gold, predicted, average="micro", **options)
     by_type = precision_recall_fscore_support(gold, predicted, average=None, **options)
-    metrics = dict(zip(("precision", "recall", "f1"), map(float, micro[:3]), strict=True))
+    metrics |= zip(("precision", "recall", "f1"), map(float, micro[:3]), strict=True)
     metrics["macro_f1"] = float(np.mean(by_type[2]))
-    for name, *values in zip(types, *by_type, strict=True):
-        for metric, value in zip(("precision", "recall", "f1", "support"), values, strict=True):
-            metrics[f"{name}.{metric}"] = float(value)
+    for name, *values in zip(occurring, *by_type, strict=True):
+        for figure, value in zip(figures, values, strict=True):
+            metrics[f"{name}.{figure}"] = float(value)
     return metrics
 
 

@@ -48,6 +48,10 @@ class Sentiment:
                 max_length=encoding.max_length,
                 return_attention_mask=True,
             )
+            for tokens, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True):
+                if not tokens:  # GPT adds no special token, and reads nothing in U+200B
+                    tokens.append(tokenizer.unk_token_id)
+                    mask.append(1)
             lengths = [len(tokens) for tokens in inputs["input_ids"]]
             labels = [ids[label] for label in examples["label"]]
             return {**inputs, "labels": labels, "length": lengths}
@@ -62,8 +66,7 @@ class Sentiment:
         self, rows: Dataset, inputs: Dataset, labels: Sequence[str]
     ) -> Callable[[np.ndarray], Metrics]:
         """Return the function from predicted classes (inputs,) to metrics."""
-        ids = {label: index for index, label in enumerate(labels)}
-        gold = np.array([ids[label] for label in rows["label"]])
+        gold = np.asarray(inputs["labels"])  # `rows` come in another order
         return lambda predicted: score(gold, predicted, labels)
 
 
@@ -86,7 +89,8 @@ def score(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> Met
     metrics = {
         "accuracy": float(np.mean(gold == predicted)),
         "macro_f1": float(np.mean(by_class[2][occurring])),
-        "mcc": float(matthews_corrcoef(gold, predicted)),
+        # sklearn warns where one class is all there is
+        "mcc": float(matthews_corrcoef(gold, predicted)) if occurring.sum() > 1 else 0.0,
     }
     for name, *values in zip(labels, *by_class, strict=True):
         for metric, value in zip(("precision", "recall", "f1", "support"), values, strict=True):

@@ -23,7 +23,8 @@ def places(windows: Sequence[Sequence[int | None]], *, last: bool) -> list[list[
         windows: for each window, the number of the word that each sub-token comes from, and None
             for special tokens (`BatchEncoding.word_ids`).
         last: read a word at its last sub-token, as a causal model must, since its first one
-            cannot see the rest of the word; else at the first.
+            cannot see the rest of the word; else at the first. What follows is then no
+            context either.
 
     Returns:
         The words that each window owns, in order. A word without any sub-token is nowhere.
@@ -31,7 +32,9 @@ def places(windows: Sequence[Sequence[int | None]], *, last: bool) -> list[list[
     owner: dict[int, tuple[tuple[int, int], int, int]] = {}
     for index, word_ids in enumerate(windows):
         for word, (start, end) in _spans(word_ids).items():
-            context = _context(word_ids, start, end, index, len(windows))
+            context = _left(word_ids, start, first=index == 0)
+            if not last:
+                context = min(context, _right(word_ids, end, final=index == len(windows) - 1))
             rank = (end - start, context)  # a word cut by the window's edge is worth less
             if word not in owner or rank > owner[word][0]:
                 owner[word] = (rank, index, end - 1 if last else start)
@@ -51,10 +54,15 @@ def _spans(word_ids: Sequence[int | None]) -> dict[int, tuple[int, int]]:
     return spans
 
 
-def _context(word_ids: Sequence[int | None], start: int, end: int, index: int, count: int) -> int:
-    """Return the number of sub-tokens to the nearer edge at which the sentence was cut."""
-    inside = [position for position, word in enumerate(word_ids) if word is not None]
-    far = len(word_ids)
-    left = far if index == 0 else start - inside[0]
-    right = far if index == count - 1 else inside[-1] + 1 - end
-    return min(left, right)
+def _left(word_ids: Sequence[int | None], start: int, *, first: bool) -> int:
+    """Return the number of sub-tokens to the left edge, if the sentence was cut there."""
+    if first:
+        return len(word_ids)
+    return start - next(at for at, word in enumerate(word_ids) if word is not None)
+
+
+def _right(word_ids: Sequence[int | None], end: int, *, final: bool) -> int:
+    """Return the number of sub-tokens to the right edge, if the sentence was cut there."""
+    if final:
+        return len(word_ids)
+    return sum(word is not None for word in word_ids[end:])

@@ -193,6 +193,14 @@ def test_any_text(family: str, tmp_path: Path) -> None:
     assert len(load(folder)) <= models.VOCABULARY + 10
 
 
+def test_long_text(tmp_path: Path) -> None:
+    """What comes after the characters that are read has no part in the vocabulary."""
+    text = "some words " * (models.TRAINING_CHARACTERS // 11) + "quokka " * 1000
+    vocabulary = load(models.build("bert", [text], tmp_path / "bert")).get_vocab()
+    assert "words" in vocabulary
+    assert "quokka" not in vocabulary
+
+
 def cycle() -> Iterator[int]:
     """Yield the starts of many blocks of Unicode, again and again."""
     return itertools.cycle(range(0x4E00, 0x9E00, 50))

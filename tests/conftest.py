@@ -1,0 +1,99 @@
+"""What the tests share: tiny data of both tasks and a tiny model of each family, made once.
+
+Slow libraries are imported inside the fixtures, so that the tests of pure modules start at once.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from hpo.data import StudyData
+    from hpo.models import Source
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is first imported
+
+settings.register_profile("hpo", deadline=None)  # a busy machine is no failure
+settings.load_profile("hpo")
+
+FAMILIES = ("bert", "roberta", "gpt2", "openai-gpt")
+TRAIN_ROWS = 48
+OTHER_ROWS = 16
+
+
+def write_rows(folder: Path, splits: Mapping[str, list[dict[str, Any]]]) -> Path:
+    """Write a JSONL file for each split, and return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in splits.items():
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def _write_sample(task: str, folder: Path) -> Path:
+    from hpo import samples
+
+    rows: Any = {"ner": samples.ner, "sentiment": samples.sentiment}[task]
+    sizes = {"train": TRAIN_ROWS, "validation": OTHER_ROWS, "test": OTHER_ROWS}
+    return write_rows(folder, {name: rows(name)[:size] for name, size in sizes.items()})
+
+
+@pytest.fixture(scope="session")
+def ner_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.jsonl, validation.jsonl and test.jsonl of the NER sample's first rows."""
+    return _write_sample("ner", tmp_path_factory.mktemp("ner"))
+
+
+@pytest.fixture(scope="session")
+def sentiment_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of the sentiment sample."""
+    return _write_sample("sentiment", tmp_path_factory.mktemp("sentiment"))
+
+
+def load(folder: Path, task: str) -> "StudyData":
+    """Load a folder of JSONL files as a study would."""
+    from hpo.data import load_data
+    from hpo.spec import DataSpec
+    from hpo.tasks import load_task
+
+    spec = DataSpec(path=str(folder))
+    return load_data(spec, layout=load_task(task).layout, folder=folder, seed=1)
+
+
+@pytest.fixture(scope="session")
+def study_data(ner_folder: Path, sentiment_folder: Path) -> "dict[str, StudyData]":
+    """The data of each task."""
+    return {"ner": load(ner_folder, "ner"), "sentiment": load(sentiment_folder, "sentiment")}
+
+
+@pytest.fixture(scope="session")
+def model_folders(
+    study_data: "dict[str, StudyData]", tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A tiny pretrained model of each family, its tokenizer trained on the text of both tasks."""
+    from hpo.samples import models
+
+    texts = [" ".join(row["tokens"]) for row in study_data["ner"].train.rows]
+    texts += study_data["sentiment"].train.rows["text"]
+    folder = tmp_path_factory.mktemp("models")
+    return {family: models.build(family, texts, folder / family) for family in FAMILIES}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    """Each family in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def source(family: str, model_folders: dict[str, Path]) -> "Source":
+    """The tiny pretrained model of the family."""
+    from hpo.models import Source
+
+    return Source(f"sample:{family}", str(model_folders[family]))
