@@ -88,7 +88,6 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
     """
     # What a person sees first should not wait for torch.
     progress.preparing("checking the study")
-    from hpo import models
     from hpo.check import check_names
     from hpo.quiet import quieten
     from hpo.worker import Worker
@@ -104,7 +103,7 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
         data = workspace.data
         workspace.check_class_metric()
         for model in plan.file.spec.models():
-            models.load_config(workspace.source(model))
+            workspace.check_model(model)
         study = storage.create_or_attach(
             opened,
             plan.name,

@@ -1,5 +1,6 @@
 """One process, one device: trial after trial until the budget is spent."""
 
+import gc
 import json
 import re
 from collections import Counter
@@ -80,6 +81,8 @@ class Worker:
             HandedBack, KeyboardInterrupt: a signal; the running trial is continued next time.
         """
         use_cores()
+        gc.collect()
+        gc.freeze()  # Trainer collects three times a trial; what was imported is no garbage
         self._bury()
         self._queue_again()
         points = self.strategy.points(self.workspace.space, self.spec.seed)

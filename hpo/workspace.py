@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from hpo import models
 from hpo.data import StudyData, load_data
 from hpo.errors import ModelError, SpecError
 from hpo.evaluations import Objective
@@ -115,6 +116,19 @@ class Workspace:
     def _texts(self) -> Iterator[str]:
         for row in self.data.train.rows:
             yield " ".join(row["tokens"]) if self.task.takes_words else row["text"]
+
+    def check_model(self, model: str) -> None:
+        """Check what takes no time: that a model is there, and takes inputs of the study's length.
+
+        Raises:
+            ModelError: it cannot be loaded, or is too short.
+        """
+        source = self.source(model)
+        config = models.load_config(source)
+        tokenizer = models.load_tokenizer(
+            source, words=self.task.takes_words, causal_classifier=False
+        )
+        models.resolve_max_length(self.spec.fine_tuning.max_length, config, tokenizer)
 
     def inputs(self, recipe: Recipe) -> Inputs:
         """Return the encoded data of a recipe, from memory where it is still there."""

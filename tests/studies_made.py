@@ -15,6 +15,7 @@ from typing import Any
 
 from hpo import recipe
 from hpo.fine_tuning import Job
+from hpo.quiet import quieten
 from hpo.spec import StudySpec, flatten, parse
 from hpo.workspace import Workspace
 
@@ -43,6 +44,9 @@ NER = {
     "data": {"train": "ner-train.jsonl", "validation": "ner-validation.jsonl"},
 }
 """What `document` takes to make it a study of named entities."""
+
+
+quieten()  # as a command does; a logged failure would also keep its model alive
 
 
 def write_data(folder: Path) -> None:

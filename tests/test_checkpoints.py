@@ -64,8 +64,15 @@ def test_better_weights_take_the_place_of_the_best(tmp_path: Path) -> None:
 
 
 def test_other_trials_go(tmp_path: Path) -> None:
-    """Only the named folders stay, and nothing that is no trial is touched."""
-    for name in ("trial-0000", "trial-0001", "trial-0002", "notes"):
+    """The best keep their weights, the living everything, the others only what explains them."""
+    for name in ("trial-0000", "trial-0001", "trial-0002", "trial-0003", "notes"):
         save(tmp_path / name, 1)
-    checkpoints.keep_only(tmp_path, {"trial-0001"})
-    assert {path.name for path in tmp_path.iterdir()} == {"trial-0001", "notes"}
+        checkpoints.keep_as_best(tmp_path / name, 1)
+    (tmp_path / "trial-0003" / "error.txt").write_text("why", encoding="utf-8")
+    checkpoints.keep_only(tmp_path, best={"trial-0001"}, alive={"trial-0002"})
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*")}
+    assert left == {
+        "trial-0001/best", "trial-0002/best", "trial-0002/checkpoint-1",
+        "trial-0003/error.txt", "notes/best", "notes/checkpoint-1",
+    }  # fmt: skip
+    assert not (tmp_path / "trial-0000").exists()

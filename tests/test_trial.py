@@ -137,7 +137,7 @@ class TestSeed:
         bench = Bench(tmp_path, {"space": space, "fine_tuning": None})
         drawn = [0.5, 0.0, 0.3]
         trials = [bench.run(dropout=value) for value in drawn]
-        configs = [_config(trial)["hidden_dropout_prob"] for trial in trials]
+        configs = [_config(trial, tmp_path)["hidden_dropout_prob"] for trial in trials]
         assert configs == drawn
 
 
@@ -233,7 +233,7 @@ class TestObjective:
         assert trial.value == max(scores) == trial.user_attrs["metrics"][metric]
         assert trial.user_attrs["epoch"] == scores.index(max(scores)) + 1
         score = independent_f1 if task == "ner" else independent_accuracy
-        assert score(Path(trial.user_attrs["checkpoint"]), tmp_path) == trial.value
+        assert score(_checkpoint(trial, tmp_path), tmp_path) == trial.value
 
 
 def independent_accuracy(checkpoint: Path, data: Path) -> float:
@@ -395,13 +395,12 @@ class TestFolders:
         assert (tmp_path / "outside").is_dir()
 
     def test_ours_leaves_the_best_weights_only(self, tmp_path: Path) -> None:
-        """A trial that has ended leaves weights and tokenizer in its folder, nothing to resume."""
+        """What a trial keeps is weights and tokenizer, and nothing that only a resume needs."""
         trial = Bench(tmp_path, {"space": RATE}).run(learning_rate=1e-3)
-        left = {path.name for path in (tmp_path / "runs" / "study").rglob("*") if path.is_file()}
-        assert left == {
+        assert {path.name for path in _checkpoint(trial, tmp_path).iterdir()} == {
             "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
         }  # fmt: skip
-        assert Path(trial.user_attrs["checkpoint"]).parent.name == "trial-0000"
+        assert trial.user_attrs["checkpoint"] == "trial-0000/best"
 
 
 class TestResume:
@@ -509,7 +508,11 @@ def heads(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     return made
 
 
-def _config(trial: FrozenTrial) -> dict[str, Any]:
-    text = (Path(trial.user_attrs["checkpoint"]) / "config.json").read_text(encoding="utf-8")
+def _checkpoint(trial: FrozenTrial, folder: Path) -> Path:
+    return folder / "runs" / "study" / str(trial.user_attrs["checkpoint"])
+
+
+def _config(trial: FrozenTrial, folder: Path) -> dict[str, Any]:
+    text = (_checkpoint(trial, folder) / "config.json").read_text(encoding="utf-8")
     config: dict[str, Any] = json.loads(text)
     return config
