@@ -32,6 +32,7 @@ NOTICES = "hpo:notices"
 FOLDER = "hpo:folder"  # where the last run put its trials
 VERSIONS = "hpo:versions"
 ID = "hpo:id"
+DIGEST = "hpo:digest"
 FINGERPRINT = "hpo:fingerprint"  # of the data
 _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
 _SQLITE_TIMEOUT = 60.0  # seconds that a writer waits for another one
@@ -161,6 +162,7 @@ def create_or_attach(
             for key, value in facts.items():
                 study.set_user_attr(key, value)
             study.set_user_attr(ID, uuid4().hex)
+            study.set_user_attr(DIGEST, spec.digest())
             study.set_user_attr(VERSIONS, _versions())
             study.set_user_attr(SPEC, spec.to_json())
             return study

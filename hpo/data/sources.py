@@ -33,6 +33,16 @@ def open_source(spec: DataSpec, layout: Layout, folder: Path) -> Source:
     Raises:
         DataError: there is none; with what was looked for and where.
     """
+    source = _open(spec, layout, folder)
+    for key in ("name", "revision"):
+        if getattr(spec, key) is not None and not isinstance(source, Hub):
+            raise DataError(
+                f"data.{key}: found beside data on this machine; expected it for a hub id only"
+            )
+    return source
+
+
+def _open(spec: DataSpec, layout: Layout, folder: Path) -> Source:
     if spec.path is None:
         return Files(spec, layout, folder, Path())
     if spec.path.startswith("sample:"):

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import datasets
 import pytest
 
+from hpo.data import load_data
 from hpo.errors import DataError
+from hpo.spec import DataSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -297,3 +299,11 @@ def test_labels_that_only_test_has_can_be_reported(study: Study) -> None:
     assert test
     assert data.labels == ["a", "b"]
     assert test.counts == {"c": 1}
+
+
+@pytest.mark.parametrize("key", ["name", "revision"])
+def test_what_only_a_hub_has_is_refused_elsewhere(tmp_path: Path, key: str) -> None:
+    """A configuration or a revision means nothing for a sample, and is no silent wish."""
+    spec = DataSpec.model_validate({"path": "sample:ner", key: "main"})
+    with pytest.raises(DataError, match=f"data.{key}: found beside data on this machine"):
+        load_data(spec, layout="tokens", folder=tmp_path, seed=0)
