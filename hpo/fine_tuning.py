@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, TrainingArguments, set_seed
 
-from hpo import checkpoints, models
+from hpo import checkpoints, models, pretrained
 from hpo.device import Device
 from hpo.errors import DiskFull, OutOfMemory, SpecError
 from hpo.evaluations import Evaluation, Objective
 from hpo.inputs import Inputs
-from hpo.models import Source
+from hpo.pretrained import Source
 from hpo.recipe import Recipe
 from hpo.tasks import Task
 from hpo.trainer import FineTuner
@@ -142,7 +142,7 @@ def training_arguments(job: Job, device: Device) -> TrainingArguments:
     Raises:
         SpecError: transformers refuses them.
     """
-    config = models.load_config(job.source)
+    config = pretrained.load_config(job.source)
     width = int(getattr(config, "hidden_size", 0) or 0)
     try:
         args = TrainingArguments(

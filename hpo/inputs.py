@@ -18,9 +18,9 @@ from datasets import Dataset, DatasetDict, load_from_disk
 from filelock import FileLock
 from transformers import PreTrainedTokenizerBase
 
-from hpo import models
+from hpo import pretrained, tokenization
 from hpo.data import StudyData
-from hpo.models import Source
+from hpo.pretrained import Source
 from hpo.spec import FineTuningSpec
 from hpo.tasks import Encoding, Metrics, Task
 
@@ -62,9 +62,9 @@ def prepare(
     Raises:
         ModelError: the model cannot be loaded or does not fit.
     """
-    config = models.load_config(source)
-    causal = models.is_causal(config)
-    tokenizer = models.load_tokenizer(
+    config = pretrained.load_config(source)
+    causal = pretrained.is_causal(config)
+    tokenizer = tokenization.load_tokenizer(
         source,
         words=task.takes_words,
         causal_classifier=causal and not task.takes_words,
@@ -72,7 +72,7 @@ def prepare(
     )
     encoding = Encoding(
         labels=data.labels,
-        max_length=models.resolve_max_length(fine_tuning.max_length, config, tokenizer),
+        max_length=tokenization.resolve_max_length(fine_tuning.max_length, config, tokenizer),
         truncation_side=fine_tuning.truncation_side,
         causal=causal,
     )

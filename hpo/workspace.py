@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from hpo import models
+from hpo import pretrained, tokenization
 from hpo.data import StudyData, load_data
 from hpo.errors import ModelError, SpecError
 from hpo.evaluations import Objective
 from hpo.fine_tuning import Job
 from hpo.inputs import Inputs, prepare
-from hpo.models import Source
 from hpo.plugins import nearest
+from hpo.pretrained import Source
 from hpo.recipe import Recipe
 from hpo.samples import models as sample_models
 from hpo.space import SearchSpace
@@ -124,11 +124,11 @@ class Workspace:
             ModelError: it cannot be loaded, or is too short.
         """
         source = self.source(model)
-        config = models.load_config(source)
-        tokenizer = models.load_tokenizer(
+        config = pretrained.load_config(source)
+        tokenizer = tokenization.load_tokenizer(
             source, words=self.task.takes_words, causal_classifier=False
         )
-        models.resolve_max_length(self.spec.fine_tuning.max_length, config, tokenizer)
+        tokenization.resolve_max_length(self.spec.fine_tuning.max_length, config, tokenizer)
 
     def inputs(self, recipe: Recipe) -> Inputs:
         """Return the encoded data of a recipe, from memory where it is still there."""

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from hpo.data import StudyData
-    from hpo.models import Source
+    from hpo.pretrained import Source
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is first imported
 
@@ -94,6 +94,6 @@ def family(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def source(family: str, model_folders: dict[str, Path]) -> "Source":
     """The tiny pretrained model of the family."""
-    from hpo.models import Source
+    from hpo.pretrained import Source
 
     return Source(f"sample:{family}", str(model_folders[family]))

@@ -7,10 +7,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, BertForMaskedLM, ElectraConfig, PreTrainedModel
 
-from hpo import models
+from hpo import models, tokenization
 from hpo.errors import ModelError
 from hpo.freezing import depths, parts
-from hpo.models import Source
+from hpo.pretrained import Source
 from hpo.spec import FineTuningSpec
 from hpo.tasks import load_task
 
@@ -45,7 +45,7 @@ def prefixes(family: str, how: str) -> tuple[str, ...]:
 
 def build(source: Source, task: str, how: str) -> PreTrainedModel:
     """Build a task model with dropout."""
-    tokenizer = models.load_tokenizer(source, words=False, causal_classifier=True)
+    tokenizer = tokenization.load_tokenizer(source, words=False, causal_classifier=True)
     tuning = FineTuningSpec(freeze=how, dropout=0.1)
     return models.build(load_task(task).auto_model(), source, tokenizer, LABELS, tuning)
 

@@ -1,6 +1,7 @@
 """Encoded data is cached by content, tokenizer and options, and survives whoever builds it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,8 +16,8 @@ from transformers import PreTrainedTokenizerBase
 import hpo
 from hpo.data import StudyData
 from hpo.errors import ModelError
-from hpo.inputs import Inputs, prepare
-from hpo.models import Source
+from hpo.inputs import KEPT, Inputs, prepare
+from hpo.pretrained import Source
 from hpo.spec import FineTuningSpec
 from hpo.tasks import Encoding, load_task
 from hpo.tasks.ner import NER
@@ -150,16 +151,37 @@ def test_left_behind_by_a_killed_process(
     (half / "train").mkdir(parents=True)
     (half / "train" / "state.json").write_text("{")
     (half / "dataset_dict.json").write_text("")
-    (cache / f"{key}.lock").touch()
+    (half / "half.arrow").touch()
+    (cache / ".lock").touch()
     assert content(prepare(task, data, bert, FineTuningSpec(), cache)) == expected
     assert folders(cache) == {key}
+    assert not (cache / key / "half.arrow").exists()
+
+
+def test_the_cache_is_bounded(
+    study_data: dict[str, StudyData], bert: Source, tmp_path: Path
+) -> None:
+    """What was used longest ago makes room; what a study has open can still be read."""
+    task, data = CountingNER(), study_data["ner"]
+    opened = prepare(task, data, bert, FineTuningSpec(), tmp_path)
+    (key,) = folders(tmp_path)
+    os.utime(tmp_path / key, (1, 1))
+    for age in range(KEPT):
+        (tmp_path / f"other-{age}").mkdir()
+        os.utime(tmp_path / f"other-{age}", (100 - age, 100 - age))
+    prepare(task, data, bert, FineTuningSpec(max_length=16), tmp_path)
+    left = folders(tmp_path)
+    assert len(left) == KEPT
+    assert left.isdisjoint({key, f"other-{KEPT - 1}"})
+    assert content(opened) == content(prepare(task, data, bert, FineTuningSpec(), tmp_path))
+    assert task.encoded == 6
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from hpo.inputs import prepare
-from hpo.models import Source
+from hpo.pretrained import Source
 from hpo.spec import FineTuningSpec
 from hpo.tasks import load_task
 from tests.conftest import load

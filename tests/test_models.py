@@ -17,13 +17,14 @@ from transformers import (
     pipeline,
 )
 
-from hpo import models
+from hpo import models, pretrained, tokenization
 from hpo.data import StudyData
 from hpo.errors import ModelError
 from hpo.inputs import Inputs, prepare
-from hpo.models import PAD_TOKEN, Source
+from hpo.pretrained import Source
 from hpo.spec import FineTuningSpec
 from hpo.tasks import load_task
+from hpo.tokenization import PAD_TOKEN
 
 GPTS = ("gpt2", "openai-gpt")
 WORDS = ["Anna", "Berg", "isn't", "in", "Zzq"]
@@ -34,7 +35,7 @@ TASKS = ("ner", "sentiment")
 
 def text_model(source: Source, tuning: FineTuningSpec | None = None) -> tuple[Any, Any]:
     """Return tokenizer and model for classifying texts, in evaluation mode."""
-    tokenizer = models.load_tokenizer(source, words=False, causal_classifier=True)
+    tokenizer = tokenization.load_tokenizer(source, words=False, causal_classifier=True)
     model = models.build(SEQUENCE, source, tokenizer, CLASSES, tuning or FineTuningSpec())
     return tokenizer, model.eval()
 
@@ -105,7 +106,7 @@ def test_trains_saves_and_runs(
 @pytest.mark.parametrize("family", ["roberta", "gpt2"])
 def test_each_word_begins_with_a_space(source: Source, tmp_path: Path) -> None:
     """Byte-level BPE marks the start of each word, the first one too; also once it is saved."""
-    tokenizer = models.load_tokenizer(source, words=True, causal_classifier=False)
+    tokenizer = tokenization.load_tokenizer(source, words=True, causal_classifier=False)
     tokenizer.save_pretrained(tmp_path)
     Path(tmp_path, "config.json").write_text(Path(source.path, "config.json").read_text())
     for each in (tokenizer, AutoTokenizer.from_pretrained(tmp_path)):
@@ -124,7 +125,7 @@ def test_the_generic_tokenizer_class(copy: Source) -> None:
     change(Path(copy.path) / "config.json", model_type="modernbert")
     upstream: Any = AutoTokenizer.from_pretrained(copy.path, add_prefix_space=True)
     assert not upstream.tokenize(["Anna"], is_split_into_words=True)[0].startswith("Ġ")
-    tokenizer = models.load_tokenizer(copy, words=True, causal_classifier=False)
+    tokenizer = tokenization.load_tokenizer(copy, words=True, causal_classifier=False)
     assert tokenizer.tokenize(["Anna"], is_split_into_words=True)[0].startswith("Ġ")
     tokenizer.save_pretrained(copy.path)
     again: Any = AutoTokenizer.from_pretrained(copy.path)
@@ -140,13 +141,13 @@ def test_words_read_otherwise_are_refused(copy: Source) -> None:
     splitter = json.loads(path.read_text())["pre_tokenizer"]
     change(path, pre_tokenizer={"type": "Sequence", "pretokenizers": [splitter]})
     with pytest.raises(ModelError, match=r"model copy: its tokenizer reads .* as \['The', 'a.*'Ġ"):
-        models.load_tokenizer(copy, words=True, causal_classifier=False)
-    models.load_tokenizer(copy, words=False, causal_classifier=False)
+        tokenization.load_tokenizer(copy, words=True, causal_classifier=False)
+    tokenization.load_tokenizer(copy, words=False, causal_classifier=False)
 
 
 def test_causal(family: str, source: Source) -> None:
     """The GPTs are causal, the BERTs are not."""
-    assert models.is_causal(models.load_config(source)) == (family in GPTS)
+    assert pretrained.is_causal(pretrained.load_config(source)) == (family in GPTS)
 
 
 # ── padding ──────────────────────────────────────────────────────────────────────────────────────
@@ -237,7 +238,7 @@ def test_upstream_misreads_pad_is_eos(copy: Source) -> None:
 def test_new_pad_token(source: Source, task: str) -> None:
     """The tokenizer gets a pad token, the model a row for it and its id."""
     words = task == "ner"
-    tokenizer = models.load_tokenizer(source, words=words, causal_classifier=not words)
+    tokenizer = tokenization.load_tokenizer(source, words=words, causal_classifier=not words)
     model: Any = models.build(
         load_task(task).auto_model(), source, tokenizer, ["O", "B-x"], FineTuningSpec()
     )
@@ -255,7 +256,7 @@ def test_new_pad_token(source: Source, task: str) -> None:
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 def test_own_pad_token_is_kept(source: Source) -> None:
     """A model that has a pad token keeps it, and its vocabulary."""
-    tokenizer = models.load_tokenizer(source, words=False, causal_classifier=False)
+    tokenizer = tokenization.load_tokenizer(source, words=False, causal_classifier=False)
     own = AutoTokenizer.from_pretrained(source.path)
     assert (tokenizer.pad_token, len(tokenizer)) == (own.pad_token, len(own))
 
@@ -278,7 +279,7 @@ def test_dropout(source: Source, p: float) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_classifier_dropout(source: Source, task: str) -> None:
     """It blanks its share of what the last layer reads, in training mode only."""
-    tokenizer = models.load_tokenizer(source, words=False, causal_classifier=True)
+    tokenizer = tokenization.load_tokenizer(source, words=False, causal_classifier=True)
     tuning = FineTuningSpec(dropout=0.0, classifier_dropout=0.4)
     auto_model = load_task(task).auto_model()
     model = models.build(auto_model, source, tokenizer, CLASSES, tuning)
@@ -300,7 +301,7 @@ def test_classifier_dropout(source: Source, task: str) -> None:
 @pytest.mark.parametrize("family", ["bert"])
 def test_a_model_without_dropout(copy: Source) -> None:
     """A dropout that could have no effect is told."""
-    tokenizer = models.load_tokenizer(copy, words=False, causal_classifier=False)
+    tokenizer = tokenization.load_tokenizer(copy, words=False, causal_classifier=False)
     MambaConfig().save_pretrained(copy.path)
     with pytest.raises(ModelError, match=r"dropout: the model copy \(mamba\) has no dropout"):
         models.build(SEQUENCE, copy, tokenizer, CLASSES, FineTuningSpec(dropout=0.1))
@@ -311,14 +312,14 @@ def test_a_model_without_dropout(copy: Source) -> None:
 
 def test_default_length(copy: Source) -> None:
     """256 sub-tokens, or what the model takes if that is less."""
-    tokenizer = models.load_tokenizer(copy, words=False, causal_classifier=False)
-    config = models.load_config(copy)
-    assert models.resolve_max_length(FineTuningSpec().max_length, config, tokenizer) == 256
+    tokenizer = tokenization.load_tokenizer(copy, words=False, causal_classifier=False)
+    config = pretrained.load_config(copy)
+    assert tokenization.resolve_max_length(FineTuningSpec().max_length, config, tokenizer) == 256
     tokenizer.model_max_length = 100
-    assert models.resolve_max_length(None, config, tokenizer) == 100
-    assert models.resolve_max_length(100, config, tokenizer) == 100
+    assert tokenization.resolve_max_length(None, config, tokenizer) == 100
+    assert tokenization.resolve_max_length(100, config, tokenizer) == 100
     with pytest.raises(ModelError, match=r"max_length: found 101; .* takes 100 at most"):
-        models.resolve_max_length(101, config, tokenizer)
+        tokenization.resolve_max_length(101, config, tokenizer)
 
 
 @torch.no_grad()
@@ -326,7 +327,7 @@ def test_the_limit_is_the_models(source: Source) -> None:
     """An input as long as the limit goes through, a longer one fails: positions are used up."""
     tokenizer, model = text_model(source)
     tokenizer.model_max_length = 10**30  # what a tokenizer says that knows none
-    limit = models.max_length_of(model.config, tokenizer)
+    limit = tokenization.max_length_of(model.config, tokenizer)
     assert limit == 256
     ids = torch.full((1, limit), 40)
     assert torch.isfinite(model(input_ids=ids).logits).all()
@@ -411,4 +412,4 @@ def test_trusted_pickle(copy: Source) -> None:
 def test_missing(name: str) -> None:
     """What is neither a folder nor in the hub's cache is told as such."""
     with pytest.raises(ModelError, match=r"found neither a folder of that name nor a model"):
-        models.load_config(Source(name, name))
+        pretrained.load_config(Source(name, name))

@@ -131,7 +131,7 @@ def test_three_failures_alike_end_a_study(hpo: Hpo) -> None:
     write_study(hpo.folder / "study.toml", changes)
     ended = hpo("run", "--json")
     assert ended.code == 5
-    assert "the first 3 trials failed for the same reason; 3 × diverged (Diverged: " in ended.stderr
+    assert "the first 3 trials failed for the same reason: 3 × diverged (Diverged: " in ended.stderr
     assert ended.json()["exit_code"] == 5
     assert len(trials_of(hpo, "study-random")) == 3
     assert not list((hpo.folder / "runs" / "study-random").glob("trial-*"))

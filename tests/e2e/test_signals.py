@@ -16,6 +16,7 @@ EPOCHS = 6
 POINTS = [1e-3, 2e-3, 3e-3]
 STUDY: dict[str, Any] = {
     "strategy": "grid",
+    "budget": None,
     "training": {"num_train_epochs": EPOCHS},
     "space": {"learning_rate": {"type": "choice", "values": POINTS}},
 }

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from hpo import models
-from hpo.models import Source
+from hpo import pretrained, tokenization
+from hpo.pretrained import Source
 from hpo.tasks import Encoding
 from hpo.tasks.ner import IGNORED, NER_TASK, score
 
@@ -49,8 +49,8 @@ def dataset(rows: Sequence[dict[str, list[str]]] = ROWS) -> Dataset:
 
 def load(source: Source) -> tuple[Any, bool]:
     """Return the tokenizer of a model, and whether the model is causal."""
-    causal = models.is_causal(models.load_config(source))
-    return models.load_tokenizer(source, words=True, causal_classifier=False), causal
+    causal = pretrained.is_causal(pretrained.load_config(source))
+    return tokenization.load_tokenizer(source, words=True, causal_classifier=False), causal
 
 
 def encode(source: Source, rows: Dataset, max_length: int) -> Dataset:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report, matthews_corrcoef
 
-from hpo import models
-from hpo.models import Source
+from hpo import tokenization
+from hpo.pretrained import Source
 from hpo.tasks import Encoding
 from hpo.tasks.sentiment import SENTIMENT, score
 
@@ -22,7 +22,7 @@ def encode(
     source: Source, texts: list[str], max_length: int, side: Literal["left", "right"] = "right"
 ) -> tuple[Dataset, Any]:
     """Encode texts as a study would; return the tokenizer too."""
-    tokenizer = models.load_tokenizer(source, words=False, causal_classifier=True)
+    tokenizer = tokenization.load_tokenizer(source, words=False, causal_classifier=True)
     rows = Dataset.from_dict({"text": texts, "label": [CLASSES[2]] * len(texts)})
     return SENTIMENT.encode(rows, tokenizer, Encoding(CLASSES, max_length, side)), tokenizer
 
@@ -92,7 +92,7 @@ def test_a_class_absent_from_gold() -> None:
 def test_scorer_reads_rows_in_order(source: Source) -> None:
     """Predictions are compared with the rows' labels by name."""
     rows = Dataset.from_dict({"text": ["a", "b", "c"], "label": ["good", "bad", "mixed"]})
-    tokenizer = models.load_tokenizer(source, words=False, causal_classifier=True)
+    tokenizer = tokenization.load_tokenizer(source, words=False, causal_classifier=True)
     inputs = SENTIMENT.encode(rows, tokenizer, Encoding(CLASSES, 16))
     score_of = SENTIMENT.scorer(rows, inputs, CLASSES)
     assert score_of(np.array([1, 0, 3]))["accuracy"] == 1.0

@@ -1,0 +1,88 @@
+"""A pretrained model: where it is, what its configuration says, and why it will not load."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, PreTrainedConfig
+
+from hpo.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a pretrained model is loaded from: a hub id, or a folder on this machine."""
+
+    name: str
+    path: str
+    trust_remote_code: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments that each `from_pretrained` is called with."""
+        return {"trust_remote_code": self.trust_remote_code}
+
+
+def load_config(source: Source) -> PreTrainedConfig:
+    """Read the configuration of a pretrained model.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be read.
+    """
+    with told(source):
+        config: PreTrainedConfig = AutoConfig.from_pretrained(source.path, **source.options())
+    return config
+
+
+def is_causal(config: PreTrainedConfig) -> bool:
+    """Say whether a token sees only those before it (GPT, GPT-2, Llama …)."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL,
+    )
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED,
+    )
+
+    if getattr(config, "is_decoder", False):
+        return True
+    return config.model_type in CAUSAL and config.model_type not in MASKED
+
+
+@contextmanager
+def told(source: Source) -> Iterator[None]:
+    """Turn whatever loading a model raises into one message that says what to do."""
+    try:
+        yield
+    except (ModelError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # hub, tokenizers and safetensors each have their own
+        raise ModelError(_explain(source, str(error).strip())) from error
+
+
+def _explain(source: Source, text: str) -> str:
+    where = f"model {source.name}"
+    if "trust_remote_code" in text:
+        return (
+            f"{where}: needs code of its own to run; if you trust it, say "
+            "trust_remote_code = true in the study file"
+        )
+    if "model.safetensors" in text and not source.trust_remote_code:
+        return (
+            f"{where}: found no model.safetensors; expected one (weights in a pickle can run code: "
+            "trust_remote_code = true in the study file loads them all the same)"
+        )
+    if Path(source.path).is_dir():
+        return f"{where}: cannot be loaded from its folder: {_first(text)}"
+    if "gated" in text.lower():
+        return f"{where}: is gated; ask for access on its hub page and log in with `hf auth login`"
+    return (
+        f"{where}: found neither a folder of that name nor a model that the hub (or its local "
+        f"cache) gives out: {_first(text)}"
+    )
+
+
+def _first(text: str) -> str:
+    line = text.splitlines()[0] if text else "no reason given"
+    return line if len(line) <= 200 else f"{line[:197]}…"

@@ -1,0 +1,117 @@
+"""The commands beside `hpo run`: reading studies, starting one, and how each ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import Hpo
+from tests.studies_made import write_study
+
+HPO = Path(sys.executable).with_name("hpo")
+SLOW = ["datasets", "plotly", "sklearn", "torch", "transformers"]
+PROBE = f"""
+import sys
+from hpo.cli import main
+try:
+    main.main(sys.argv[1:], prog_name="hpo")
+finally:
+    print([name for name in {SLOW!r} if name in sys.modules], file=sys.stderr)
+"""
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed command, imports and all."""
+    line = [str(HPO), *arguments]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_reading_a_study_needs_no_torch(hpo: Hpo) -> None:
+    """`status`, `best` and `list` agree with `run`, as text and as JSON, without slow libraries."""
+    write_study(hpo.folder / "study.toml", {"training": {"num_train_epochs": 1}})
+    made = hpo("run", "--json").json()
+    answers = {}
+    for command in ("status", "best", "list"):
+        line = [sys.executable, "-c", PROBE, command, "--json"]
+        ended = subprocess.run(line, cwd=hpo.folder, capture_output=True, text=True, check=True)
+        assert ended.stderr.splitlines()[-1] == "[]"
+        answers[command] = json.loads(ended.stdout)
+    assert answers["best"] == made
+    assert answers["list"] == {"studies": [made]}
+    details = answers["status"].pop("details")
+    assert answers["status"] == made
+    assert [each["state"] for each in details] == ["COMPLETE"] * 2
+    assert f"{made['best']['value']:.4f}" in hpo("status").stdout
+    assert f"learning_rate = {made['best']['params']['learning_rate']!r}" in hpo("best").stdout
+    assert hpo("best").stdout.startswith("study study-random: 2 trials in ")
+    assert "2 COMPLETE; budget: 2 trials" in hpo("status", "study-random").stdout
+
+
+def test_unknown_study_and_storage(hpo: Hpo) -> None:
+    """No storage is 4; no such study, or no name where there are several, is 2."""
+    nothing = hpo("status")
+    assert (nothing.code, "nothing has been run there yet" in nothing.stderr) == (4, True)
+    assert not (hpo.folder / "runs" / "hpo.db").exists()
+    write_study(hpo.folder / "study.toml", {"training": {"num_train_epochs": 1}})
+    for name in ("first", "second"):
+        assert hpo("run", "--trials", "1", "--name", name).code == 0
+    missing = hpo("best", "frist", "--json")
+    assert (missing.code, missing.json()["exit_code"]) == (2, 2)
+    assert "did you mean 'first'?" in missing.stderr
+    several = hpo("status")
+    assert (several.code, "first, second" in several.stderr) == (2, True)
+
+
+def test_starter_is_written_once(tmp_path: Path) -> None:
+    """`hpo init` writes a study that can be run, and never over a file."""
+    first = run(tmp_path, "init", "sentiment")
+    assert first.returncode == 0, first.stderr
+    text = (tmp_path / "study.toml").read_text(encoding="utf-8")
+    assert 'task = "sentiment"' in text
+    again = run(tmp_path, "init", "ner")
+    assert (again.returncode, "exists already" in again.stderr) == (2, True)
+    assert (tmp_path / "study.toml").read_text(encoding="utf-8") == text
+    nowhere = run(tmp_path, "init", "ner", "no/such/folder/study.toml")
+    assert (nowhere.returncode, "cannot be written" in nowhere.stderr) == (2, True)
+    assert run(tmp_path, "init", "nerr").returncode == 2
+    for ended in (again, nowhere):
+        assert "Traceback" not in ended.stderr
+
+
+def test_installed_command_runs_a_study(tmp_path: Path) -> None:
+    """The entry point in a process of its own: one JSON object out, all else to standard error."""
+    write_study(tmp_path / "study.toml", {"training": {"num_train_epochs": 1}})
+    ended = run(tmp_path, "run", "--trials", "1", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["trials"] == {"COMPLETE": 1}
+    assert "Warning" not in ended.stderr
+    assert ended.stderr.splitlines()[0] == "checking the study …"
+
+
+def test_a_fault_of_ours_is_one_message(hpo: Hpo) -> None:
+    """What nobody foresaw is exit code 1 and a line, and no traceback."""
+    write_study(hpo.folder / "study.toml", {"training": {"num_train_epochs": 1}})
+    (hpo.folder / "plugins.py").write_text("raise_it = lambda: 1 / 0\n")
+    info = hpo.folder / "faulty-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[hpo.strategies]\nfaulty = plugins:raise_it\n")
+    env = {**os.environ, "PYTHONPATH": str(hpo.folder)}
+    line = [str(HPO), "run", "--strategy", "faulty"]
+    ended = subprocess.run(
+        line, cwd=hpo.folder, env=env, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "a fault of hpo's: ZeroDivisionError" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "check", "status", "best", "list"])
+def test_unknown_option_is_a_usage_error(tmp_path: Path, command: str) -> None:
+    """A mistyped option ends with exit code 2 and the way to help."""
+    ended = run(tmp_path, command, "--jsn")
+    assert ended.returncode == 2
+    assert "No such option" in ended.stderr

@@ -1,0 +1,148 @@
+"""What a person reads: tables, curves, the conclusion; names are text and never markup."""
+
+import io
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from hpo import display
+from hpo.evaluations import Evaluation
+from hpo.progress import Lines, LiveTable, Progress
+from hpo.spec import parse
+from hpo.study import StudyView
+from hpo.trials import TrialResult
+from tests.studies_made import document
+
+NAME = "[red]a[/blue] \\[x"
+
+
+def trial(number: int, value: float | None, **changes: Any) -> TrialResult:
+    """Return a trial that ended."""
+    values: dict[str, Any] = {
+        "number": number, "state": "COMPLETE" if value is not None else "FAIL",
+        "params": {"learning_rate": 0.00123456}, "value": value, "metrics": {}, "evaluations": [],
+        "seconds": 75.0, "reason": None if value is not None else "diverged",
+        "error": None if value is not None else "Diverged: [/x] no luck",
+        "checkpoint": "runs/x/best", "record": {}, **changes,
+    }  # fmt: skip
+    return TrialResult(**values)
+
+
+def study(*trials: TrialResult, name: str = NAME) -> StudyView:
+    """Return a study of trials, the first of which is the best."""
+    space = {"learning_rate": {"type": "float", "low": 0.1, "high": 0.2}}
+    spec = parse(document({"space": space}), "x")
+    done = {"COMPLETE": sum(each.value is not None for each in trials)}
+    best = trials[0] if trials and trials[0].value is not None else None
+    return StudyView(name, spec, "accuracy", list(trials), best, done, 150.0, ["[/] odd rows"])
+
+
+def printed(what: Any) -> str:
+    """Print as in a wide terminal, without colours."""
+    out = io.StringIO()
+    Console(file=out, width=200).print(what)
+    return out.getvalue()
+
+
+def test_tables_show_names_as_they_are() -> None:
+    """Brackets in names are no markup, in title, headings and cells."""
+    seen = study(trial(0, 0.5, params={"learning_rate": "[/red]x"}), trial(1, None))
+    table = printed(display.trial_table(seen, NAME))
+    assert NAME in table
+    assert "[/red]x" in table
+    assert "diverged" in table
+    assert NAME in printed(display.study_table([seen]))
+
+
+def test_best_trial_is_always_in_the_table() -> None:
+    """The latest trials are shown, and the best one however long ago it was."""
+    seen = study(trial(0, 0.75), *(trial(number, 0.5) for number in range(1, 30)))
+    table = printed(display.trial_table(seen, "x", rows=5))
+    assert "0.7500" in table
+    assert [f" {number} " in table for number in (24, 25, 26, 29)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_durations(seconds: float, words: str) -> None:
+    """Seconds, minutes, hours."""
+    assert display.duration(seconds) == words
+
+
+@given(st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()))
+def test_conclusion_can_be_copied(value: Any) -> None:
+    """A parameter is written as a study file takes it."""
+    if isinstance(value, str) and "\x7f" in value:
+        return  # no key on a keyboard, and TOML wants it escaped
+    read = tomllib.loads(f"x = {display.toml(value)}")["x"]
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_conclusion_says_where_things_are() -> None:
+    """Best value, parameters, weights and the command for more; or that there is nothing yet."""
+    text = display.conclusion(study(trial(3, 0.5), name="films"))
+    for part in ("best accuracy 0.5000 in trial 3", "learning_rate = 0.00123456", "runs/x/best"):
+        assert part in text
+    assert "no trial has completed yet" in display.conclusion(study())
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=20))
+def test_learning_curve(values: list[float]) -> None:
+    """One bar an evaluation, the highest for the largest value, and the last value in figures."""
+    bars, _, last = display.sparkline(values).partition(" ")
+    assert len(bars) == len(values)
+    assert last == f"{values[-1]:.4f}"
+    if max(values) > min(values):
+        assert (bars[values.index(max(values))], bars[values.index(min(values))]) == ("█", "▁")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0, 7.0])
+def test_progress_bar_keeps_its_width(share: float) -> None:
+    """Also where a share is more than all."""
+    assert len(display.bar(share, 10)) == 10
+    assert display.bar(share, 10).count("━") == round(min(share, 1) * 10)
+
+
+def play(progress: Progress) -> None:
+    """Let a short study happen."""
+    first = trial(0, 0.5)
+    metrics = {"accuracy": 0.25, "loss": 0.7}
+    progress.preparing("reading [/x]")
+    progress.begin(study())
+    progress.started(0, {"learning_rate": 0.001, "name": "[/x]"})
+    progress.stepped(3, 10)
+    progress.evaluated([Evaluation(1.0, 5, metrics, 1.0), Evaluation(2.0, 10, metrics, 2.0)])
+    progress.ended(study(first), first)
+    progress.ended(study(first), trial(1, None))
+    progress.end(study(first))
+    progress.close()
+
+
+def test_lines_for_logs() -> None:
+    """One line an event: parameters, evaluations, results, the reason of a failure."""
+    out = io.StringIO()
+    play(Lines(Console(file=out, width=40)))
+    lines = out.getvalue().splitlines()
+    for part in (
+        "data: [/] odd rows", f"study {NAME}: sentiment, strategy random, 2 trials",
+        "trial 0 started: learning_rate=0.001, name=[/x]",
+        "  epoch 2: accuracy 0.2500, loss 0.7000", "no luck; best 0.5000 (trial 0)",
+    ):  # fmt: skip
+        assert sum(part in line for line in lines) == 1, part
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_live_table() -> None:
+    """In a terminal the same shows in a table; the last one stays."""
+    out = io.StringIO()
+    play(LiveTable(Console(file=out, width=120, force_terminal=True)))
+    text = out.getvalue()
+    assert "a[/blue]" in text
+    assert "0.5000" in text
+    assert "\x1b[?25h" in text, "the cursor is to be shown again"

@@ -1,0 +1,92 @@
+"""Every strategy of the table: its draws fit the space, are its own, and can be repeated."""
+
+from typing import Any
+
+import optuna
+import pytest
+from optuna.samplers import RandomSampler
+
+from hpo.errors import BadInput, SpecError
+from hpo.space import SearchSpace
+from hpo.strategies import STRATEGIES, Situation, load_strategy
+
+SPACE = SearchSpace.model_validate(
+    {
+        "rate": {"type": "float", "low": 1e-5, "high": 1e-2, "log": True, "points": 3},
+        "size": {"type": "choice", "values": [8, 16]},
+        "epochs": {"type": "int", "low": 1, "high": 3},
+    }
+)
+SAMPLING = [name for name in STRATEGIES.names() if name != "grid"]
+
+
+def draw(name: str, count: int, seed: int = 1) -> list[dict[str, Any]]:
+    """Run a strategy on an easy objective, with a sampler for each trial as the worker does."""
+    strategy = load_strategy(name)
+    study = optuna.create_study(direction="maximize")
+    for index in range(count):
+        study.sampler = strategy.sampler(Situation(SPACE, seed, index))
+        study.optimize(lambda trial: -abs(SPACE.suggest(trial)["rate"] - 1e-3), n_trials=1)  # type: ignore[operator,arg-type]
+    return [trial.params for trial in study.trials]
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_draws_fit_differ_and_repeat(name: str) -> None:
+    """In the space's bounds, never the same twice, the same again with the same seed only."""
+    drawn = draw(name, 12)
+    assert all(1e-5 <= each["rate"] <= 1e-2 and each["size"] in (8, 16) for each in drawn)
+    assert len({each["rate"] for each in drawn}) == 12
+    assert {each["size"] for each in drawn} == {8, 16}
+    assert draw(name, 12) == drawn
+    assert draw(name, 12, seed=2) != drawn
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_sampling_strategies_have_no_points(name: str) -> None:
+    """Only a grid is made of points."""
+    assert load_strategy(name).points(SPACE, 1) is None
+
+
+@pytest.mark.parametrize("name", ["tpe", "bayes"])
+def test_models_find_what_chance_does_not(name: str) -> None:
+    """After thirty trials they are nearer the optimum than independent draws, over five seeds."""
+
+    def distances(strategy: str) -> list[float]:
+        return [
+            min(abs(each["rate"] - 1e-3) for each in draw(strategy, 30, seed)) for seed in range(5)
+        ]
+
+    assert sum(distances(name)) < sum(distances("random")) / 2
+
+
+def test_bayes_begins_evenly_spread() -> None:
+    """Among its first eight rates, each half of the (logarithmic) range has its share."""
+    rates = [each["rate"] for each in draw("bayes", 8)]
+    assert 3 <= sum(rate < 10**-3.5 for rate in rates) <= 5
+
+
+def test_grid_has_every_point_in_an_order_of_the_seed() -> None:
+    """Each point once; another seed, another order; the sampler has nothing to draw."""
+    grid = load_strategy("grid")
+    points = grid.points(SPACE, 1)
+    assert points is not None
+    assert len(points) == 3 * 2 * 3
+    assert len({tuple(point.values()) for point in points}) == len(points)
+    assert grid.points(SPACE, 1) == points
+    other = grid.points(SPACE, 2)
+    assert other != points
+    assert sorted(map(str, other or [])) == sorted(map(str, points))
+    assert isinstance(grid.sampler(Situation(SPACE, 1, 0)), RandomSampler)
+
+
+def test_grid_needs_points() -> None:
+    """A range without step or points is refused, by name."""
+    space = SearchSpace.model_validate({"rate": {"type": "float", "low": 0.1, "high": 0.2}})
+    with pytest.raises(SpecError, match="space.rate: found a range without step or points"):
+        load_strategy("grid").points(space, 1)
+
+
+def test_unknown_strategy() -> None:
+    """The known ones are listed, and the nearest is named."""
+    with pytest.raises(BadInput, match=r"known are bayes, tpe, random, grid.*mean 'bayes'"):
+        load_strategy("bayess")
