@@ -21,7 +21,7 @@ import torch
 
 from benchmarks import sources
 from hpo import spec
-from hpo.device import Device, use_cores
+from hpo.device import Device
 from hpo.fine_tuning import build_model, make_trainer, training_arguments
 from hpo.freezing import parts
 from hpo.recipe import resolve
@@ -41,7 +41,6 @@ def main() -> None:
     data, model = sources.wnut17(args.data), args.model or sources.minilm()
     if data is None or model is None:
         sys.exit("freezing: found no WNUT-17 or no model; see benchmarks/README.md")
-    use_cores()
     with tempfile.TemporaryDirectory() as folder:
         workspace = prepare(data, str(model), Path(folder))
         layers = len(parts(build_model(job(workspace, "none"))).layers)

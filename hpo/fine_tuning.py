@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel, TrainingArguments, set_seed
 
 from hpo import checkpoints, models, pretrained
-from hpo.device import Device
+from hpo.device import Device, use_cores
 from hpo.errors import DiskFull, OutOfMemory, SpecError
 from hpo.evaluations import Evaluation, Objective
 from hpo.inputs import Inputs
@@ -88,6 +88,7 @@ def fine_tune(job: Job, observer: Observer) -> Outcome:
     device.forget_peak()
     started = time.perf_counter()
     with failures_told(job.folder):
+        use_cores(_width(job))
         args = training_arguments(job, device)
         set_seed(args.seed)  # the head's weights, and after them the data's order and dropout
         model = build_model(job)
@@ -142,11 +143,9 @@ def training_arguments(job: Job, device: Device) -> TrainingArguments:
     Raises:
         SpecError: transformers refuses them.
     """
-    config = pretrained.load_config(job.source)
-    width = int(getattr(config, "hidden_size", 0) or 0)
     try:
         args = TrainingArguments(
-            **over_defaults(job.recipe.training, device.training_arguments(width)),
+            **over_defaults(job.recipe.training, device.training_arguments(_width(job))),
             output_dir=str(job.folder),
             length_column_name="length",
             disable_tqdm=True,
@@ -159,6 +158,10 @@ def training_arguments(job: Job, device: Device) -> TrainingArguments:
     args._n_gpu = min(args.n_gpu, 1)  # noqa: SLF001 - upstream has no other switch
     drop_reporter(args, asked_for=job.recipe.training.get("report_to", "none"))
     return args
+
+
+def _width(job: Job) -> int:
+    return int(getattr(pretrained.load_config(job.source), "hidden_size", 0) or 0)
 
 
 def drop_reporter(args: TrainingArguments, *, asked_for: Any) -> None:

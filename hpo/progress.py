@@ -115,7 +115,7 @@ class LiveTable(Progress):
 
     @override
     def preparing(self, what: str) -> None:
-        self.console.print(f"[dim]{what} …[/dim]")
+        self.console.print(Text(f"{what} …", style="dim"))
 
     @override
     def begin(self, study: StudyView) -> None:
@@ -189,8 +189,11 @@ class _Clock:
         self.ended += 1
 
     def left(self, study: StudyView) -> str:
-        if not self.ended or study.budget is None:
-            return ""
-        each = (time.monotonic() - self.started) / self.ended
-        remaining = max(0, study.budget - study.done)
-        return f"; about {duration(each * remaining)} left" if remaining else ""
+        bounds = []
+        if self.ended and study.budget is not None:
+            each = (time.monotonic() - self.started) / self.ended
+            bounds.append(each * (study.budget - study.done))
+        if study.spec.budget.hours is not None:
+            bounds.append(study.spec.budget.hours * 3600 - study.seconds)
+        seconds = min(bounds, default=0.0)
+        return f"; about {duration(seconds)} left" if seconds > 0 else ""

@@ -109,7 +109,12 @@ class ObjectiveSpec(_Part):
 
 
 class BudgetSpec(_Part):
-    """How much may be spent: trials in all, hours of wall clock; the first one reached ends it."""
+    """How much may be spent; what is reached first ends the study.
+
+    Args:
+        trials: in all, however often the study is run.
+        hours: in trials, without the time in which none runs.
+    """
 
     trials: Annotated[StrictInt, Field(ge=1)] | None = None
     hours: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None

@@ -18,7 +18,7 @@ import optuna
 from filelock import FileLock
 from optuna.storages import RDBStorage
 from pydantic import ValidationError
-from sqlalchemy import Engine, event, inspect
+from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -98,10 +98,12 @@ def _open_sqlite(url: URL, *, create: bool) -> RDBStorage:
     if not create and not path.exists():
         raise StorageError(f"storage: found no file {path}; nothing has been run there yet")
     if not create:
-        storage = RDBStorage(url.render_as_string(), skip_table_creation=True)
-        if not inspect(storage.engine).has_table("studies"):
+        engine = create_engine(url)
+        tables = inspect(engine).get_table_names()
+        engine.dispose()
+        if "studies" not in tables:
             raise StorageError(f"storage: found no studies in {path}; nothing has been run there")
-        return storage
+        return RDBStorage(url.render_as_string(), skip_table_creation=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Optuna creates its tables without a lock: of many workers that start at once most crash.
     with FileLock(f"{path}.lock"):

@@ -12,7 +12,6 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo import checkpoints
-from hpo.device import use_cores
 from hpo.errors import BadInput, HandedBack, StudyFailed
 from hpo.progress import Progress
 from hpo.signals import Stop
@@ -80,7 +79,6 @@ class Worker:
             StudyFailed: no trial succeeded, or the first ones all failed for one reason.
             HandedBack, KeyboardInterrupt: a signal; the running trial is continued next time.
         """
-        use_cores()
         gc.collect()
         gc.freeze()  # Trainer collects three times a trial; what was imported is no garbage
         self._bury()

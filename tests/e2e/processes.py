@@ -1,11 +1,6 @@
-"""Real processes that run `hpo`, without paying for its imports each time.
-
-They are forked from a server that has imported what `hpo run` needs; otherwise they are as any:
-with a pid, signals, their own standard output and standard error.
-"""
+"""Real processes that run `hpo`: with a pid, signals, standard output and standard error."""
 
 import json
-import multiprocessing
 import os
 import signal
 import threading
@@ -14,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 120.0  # seconds; a limit for what hangs, nothing waits that long
+from tests.forks import FORKS
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["hpo.worker", "hpo.check", "hpo.run", "tests.e2e.processes"])
+PATIENCE = 120.0  # seconds; a limit for what hangs, nothing waits that long
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class Command:
         scratch.mkdir()
         self._stdout = scratch / "stdout"
         os.mkfifo(scratch / "stderr")
-        self._process = _FORKS.Process(target=_run, args=(arguments, folder, dict(env), scratch))
+        self._process = FORKS.Process(target=_run, args=(arguments, folder, dict(env), scratch))
         self._process.start()
         self._reader = threading.Thread(target=self._read, args=(scratch / "stderr",), daemon=True)
         self._reader.start()
