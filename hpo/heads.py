@@ -22,10 +22,7 @@ def register(modeling_auto: ModuleType) -> None:
 
     Called by the import hook in `hpo/__init__.py` with `transformers.models.auto.modeling_auto`.
     """
-    name = OpenAIGPTForTokenClassification.__name__
-    # `pipeline` looks the class up by name, `from_pretrained` in the mapping; without `exist_ok`
-    # a native config is skipped in silence.
-    modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES["openai-gpt"] = name
+    # Without `exist_ok` a native config is skipped in silence.
     modeling_auto.AutoModelForTokenClassification.register(
         OpenAIGPTConfig, OpenAIGPTForTokenClassification, exist_ok=True
     )
