@@ -68,13 +68,17 @@ class _Reporter(Observer):
     def stepped(self, step: int, steps: int) -> None:
         self.events.stepped(step, steps)
 
-    @override
-    def evaluated(self, evaluations: list[Evaluation]) -> None:
-        for each in evaluations[self.reported :]:  # those of an attempt before this one too
+    def report(self, evaluations: list[Evaluation]) -> None:
+        """Report what was not reported yet; an attempt before this one may have evaluated too."""
+        for each in evaluations[self.reported :]:
             # Upstream reports optimizer steps, which mean more data the larger the batch is.
             self.trial.report(each.metrics[self.metric], round(each.epoch * PROGRESS))
         self.reported = len(evaluations)
         self.trial.set_user_attr("evaluations", as_record(evaluations))
+
+    @override
+    def evaluated(self, evaluations: list[Evaluation]) -> None:
+        self.report(evaluations)
         self.events.evaluated(evaluations)
         if self.trial.should_prune():
             raise optuna.TrialPruned
@@ -158,12 +162,12 @@ class _Fit:
         self.trial = trial
         name = folder_of(trial)
         folder = self.workspace.folder / name
-        trial.set_user_attr(FOLDER, name)
-        trial.set_user_attr(WORKER, here())
-        trial.set_user_attr("device", Device.here().name)
-        if trial.user_attrs.get(ATTEMPT, 1) == 1:
-            shutil.rmtree(folder, ignore_errors=True)  # nobody else's checkpoint is resumed from
         try:
+            trial.set_user_attr(FOLDER, name)
+            trial.set_user_attr(WORKER, here())
+            trial.set_user_attr("device", Device.here().name)
+            if trial.user_attrs.get(ATTEMPT, 1) == 1:
+                shutil.rmtree(folder, ignore_errors=True)  # nobody else's checkpoint is resumed
             return self._run(trial, folder)
         except (optuna.TrialPruned, TrialFailed) as ended:
             if isinstance(ended, TrialFailed):
@@ -193,9 +197,10 @@ class _Fit:
         trial.set_user_attr("recipe", _record(resolved))
         objective = self.workspace.objective
         job = self.workspace.job(resolved, folder)
-        outcome = fine_tune(job, _Reporter(trial, objective.metric, self.events))
+        reporter = _Reporter(trial, objective.metric, self.events)
+        outcome = fine_tune(job, reporter)
+        reporter.report(outcome.evaluations)  # nothing is left to evaluate behind the last step
         facts = {
-            "evaluations": as_record(outcome.evaluations),
             "metrics": outcome.best.metrics,
             "epoch": outcome.best.epoch,
             "seconds": round(outcome.seconds, 3),

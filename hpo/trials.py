@@ -10,8 +10,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 HANDED_BACK = "handed back"  # by a process that was asked to go
 ABANDONED = "abandoned"  # by a process that died
-UNCHARGED = {HANDED_BACK, ABANDONED}
-"""Reasons for which a trial ended without an outcome: another one continues it."""
+UNCHARGED = {HANDED_BACK, ABANDONED, None}
+"""Reasons for which a trial ended without an outcome: another one continues it.
+
+None is that of a second Ctrl-C which came while upstream had the word.
+"""
 
 POISON = "killed every time"
 
@@ -119,7 +122,12 @@ def folder_of(trial: FrozenTrial | Trial) -> str:
 
 def has_outcome(trial: FrozenTrial) -> bool:
     """Say whether a trial counts against the budget."""
-    return trial.state.is_finished() and trial.user_attrs.get(REASON) not in UNCHARGED
+    return trial.state.is_finished() and not was_cut_short(trial)
+
+
+def was_cut_short(trial: FrozenTrial) -> bool:
+    """Say whether a trial ended without an outcome; another one continues it."""
+    return trial.state == TrialState.FAIL and trial.user_attrs.get(REASON) in UNCHARGED
 
 
 def best_of(trials: Sequence[FrozenTrial], *, maximize: bool) -> list[FrozenTrial]:

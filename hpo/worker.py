@@ -34,6 +34,7 @@ from hpo.trials import (
     has_outcome,
     lives,
     params_of,
+    was_cut_short,
 )
 from hpo.workspace import Workspace
 
@@ -201,9 +202,8 @@ class Worker:
         for trial in self.study.get_trials(deepcopy=False):
             latest[folder_of(trial)] = trial  # they come in order: an attempt after those before it
         for folder, trial in latest.items():
-            reason = trial.user_attrs.get(REASON)
-            if trial.state == TrialState.FAIL and reason in UNCHARGED:
-                died = reason == ABANDONED
+            if was_cut_short(trial):
+                died = trial.user_attrs.get(REASON) == ABANDONED
                 attrs = {
                     FOLDER: folder,
                     ATTEMPT: trial.user_attrs.get(ATTEMPT, 1) + 1,

@@ -2,12 +2,15 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import optuna
 import pytest
+from sqlalchemy.engine import make_url
 
 from hpo import storage
 from hpo.errors import BadInput, StorageError, StudyMismatch
@@ -31,7 +34,7 @@ def create(url: str, changes: dict[str, Any] | None = None, fingerprint: str = "
 def claim(url: str) -> list[int]:
     """Take enqueued trials until none is left; return their marks."""
     study = storage.load(storage.open_storage(url), "study")
-    taken = []
+    taken: list[int] = []
     while True:
         trial = study.ask()
         if "mark" not in trial.user_attrs:
@@ -39,12 +42,17 @@ def claim(url: str) -> list[int]:
         taken.append(int(trial.user_attrs["mark"]))
 
 
-def in_processes(work: Any, *arguments: Any) -> list[Any]:
-    """Let several processes do the same at once."""
-    with ProcessPoolExecutor(PROCESSES, mp_context=FORKS) as pool:
-        return [
-            each.result() for each in [pool.submit(work, *arguments) for _ in range(PROCESSES)]
-        ]
+def in_processes(work: Callable[[str], Any], url: str) -> list[Any]:
+    """Let several processes do the same at the same moment."""
+    with FORKS.Manager() as manager, ProcessPoolExecutor(PROCESSES, mp_context=FORKS) as pool:
+        start = manager.Barrier(PROCESSES)
+        begun = [pool.submit(_at_once, start, work, url) for _ in range(PROCESSES)]
+        return [each.result() for each in begun]
+
+
+def _at_once(start: Barrier, work: Callable[[str], Any], url: str) -> Any:
+    start.wait()
+    return work(url)
 
 
 @pytest.fixture
@@ -151,7 +159,20 @@ def test_unusable_storage_is_told_without_secrets(
     assert message in str(caught.value)
     told = "".join(map(str, [caught.value, caught.value.__cause__, caught.value.args]))
     assert CANARY not in told
-    assert "ModuleNotFound" not in told, "plain postgresql:// is to mean psycopg2"
+    if url.startswith("postgresql") and ":9/" in url:
+        assert "storage postgresql+psycopg2://" in told, "SQLAlchemy 2.1 takes psycopg 3"
+
+
+def test_secrets_in_a_message_of_the_database_are_taken_out() -> None:
+    """Whatever quotes the password, wherever the URL has it."""
+    for url in (f"postgresql://u:{CANARY}@host/db", f"postgresql://host/db?password={CANARY}"):
+        with (
+            pytest.raises(StorageError) as caught,
+            storage.told(make_url(url), ValueError),
+        ):
+            raise ValueError(f"no such user: u, {CANARY}")
+        assert CANARY not in str(caught.value)
+        assert "no such user: u, ***" in str(caught.value)
 
 
 def test_file_that_is_no_database(tmp_path: Path) -> None:

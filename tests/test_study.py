@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 
 from hpo import storage
 from hpo.study import StudyView, list_studies, load_study, slug, view
-from hpo.trials import ABANDONED, HANDED_BACK, REASON
+from hpo.trials import ABANDONED, HANDED_BACK
 from tests.studies_made import make_spec
 
 NAMES = st.text(min_size=1, max_size=200)
@@ -62,7 +62,7 @@ def test_best_is_the_first_of_equals(tmp_path: Path, direction: str, best: int) 
 def test_nothing_is_best_yet(tmp_path: Path) -> None:
     """A study without a completed trial has no best, and says so in JSON."""
     study = make_study(tmp_path)
-    add(study, "FAIL", **{REASON: "diverged"})
+    add(study, "FAIL", reason="diverged")
     assert view(study).to_json() == {
         "study": "study", "strategy": "random", "trials": {"FAIL": 1}, "best": None, "seconds": 0.0,
     }  # fmt: skip
@@ -95,7 +95,20 @@ def test_distinct_names_have_distinct_folders(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../x", "/etc/passwd", "..", ".", "-", "a\0b", "x" * 4096, "é", "a b", "a/b", "$(id)", "cache"],
+    [
+        "../x",
+        "/etc/passwd",
+        "..",
+        ".",
+        "-",
+        "a\0b",
+        "x" * 4096,
+        "é",
+        "a b",
+        "a/b",
+        "$(id)",
+        "cache",
+    ],
 )
 def test_hostile_names(name: str) -> None:
     """Names that lead elsewhere, or that hpo itself uses, become folders of their own."""

@@ -10,6 +10,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import torch
@@ -31,9 +32,12 @@ from transformers.trainer_callback import CallbackHandler
 
 from hpo import fine_tuning, storage
 from hpo.device import Device
-from hpo.evaluations import Evaluation
+from hpo.evaluations import Evaluation, as_record
+from hpo.recipe import Recipe
+from hpo.spec import FineTuningSpec
 from hpo.trainer import FineTuner
-from hpo.trial import Events, run_trial
+from hpo.trial import Events, _Searcher, run_trial
+from hpo.trials import ATTEMPT, FOLDER, has_outcome, was_cut_short
 from hpo.watch import Observer, Watch
 from hpo.workspace import Workspace
 from tests.studies_made import NER, STEPS, make_job, make_workspace
@@ -50,13 +54,16 @@ class Bench:
             self.storage, "study", self.workspace.spec,
             direction=self.workspace.direction, facts={},
         )  # fmt: skip
-        self.stop_after: int | None = None
         self.seen: list[list[Evaluation]] = []
         self.steps: list[int] = []
 
     def run(self, **params: Any) -> FrozenTrial:
         """Run one trial."""
         self.study.enqueue_trial(params)
+        return self.take()
+
+    def take(self) -> FrozenTrial:
+        """Run the trial that waits."""
         events = Events(
             started=lambda number, drawn: None,
             stepped=lambda step, steps: self.steps.append(step),
@@ -180,7 +187,10 @@ class TestLeaks:
     def test_upstream_leaks_and_validates_nothing(self, tmp_path: Path) -> None:
         """A parameter of the first trial acts in the second, which does not have it."""
         trainer = stock_trainer(tmp_path)
-        spaces = iter([{"weight_decay": 0.3}, {}, {"warmup_steps": -1, "no_such_field": 1}])
+        drawn: list[dict[str, Any]] = [
+            {"weight_decay": 0.3}, {}, {"warmup_steps": -1, "no_such_field": 1},
+        ]  # fmt: skip
+        spaces = iter(drawn)
         search(trainer, lambda trial: next(spaces), [{}, {}, {}])
         assert trainer.args.weight_decay == 0.3
         assert trainer.args.warmup_steps == -1
@@ -228,7 +238,6 @@ class TestObjective:
         bench = Bench(tmp_path, changes)
         trial = bench.run(learning_rate=3e-3)
         scores = [each["metrics"][metric] for each in trial.user_attrs["evaluations"]]
-        print(scores)
         assert max(scores) > max(scores[-1], 0.5), "the last evaluation is to be a worse one"
         assert trial.value == max(scores) == trial.user_attrs["metrics"][metric]
         assert trial.user_attrs["epoch"] == scores.index(max(scores)) + 1
@@ -414,6 +423,62 @@ class TestResume:
         assert (tmp_path / "run-0" / "checkpoint-2").is_dir()
         assert trainer.resumed_from == [None]
 
+    def test_ours_continues_behind_its_last_step(self, tmp_path: Path) -> None:
+        """A trial that continues another reports and keeps the evaluations of both."""
+        bench = Bench(tmp_path, {"space": RATE})
+        job = make_job(bench.workspace)
+        before = fine_tuning.fine_tune(job, Observer())
+        attrs = {FOLDER: job.folder.name, ATTEMPT: 2}
+        bench.study.enqueue_trial({"learning_rate": 1e-3}, user_attrs=attrs)
+        trial = bench.take()
+        assert bench.steps == [2 * STEPS]
+        assert trial.user_attrs["evaluations"] == as_record(before.evaluations)
+        assert list(trial.intermediate_values) == [1000, 2000]
+        assert trial.value == before.best.metrics["accuracy"]
+
+
+class TestRecord:
+    """What a trial stores is enough to do it again."""
+
+    def test_retraining_gives_the_score_again(self, tmp_path: Path) -> None:
+        """The recipe, the study's data and nothing else give every score to the last digit."""
+        space = {**RATE, "dropout": {"type": "float", "low": 0.0, "high": 0.5}}
+        changes = {"space": space, "fine_tuning": None, "seed": 11}
+        bench = Bench(tmp_path, changes)
+        trial = bench.run(learning_rate=2e-3, dropout=0.3)
+        record = json.loads(json.dumps(trial.user_attrs["recipe"]))
+        recipe = Recipe(
+            record["model"],
+            FineTuningSpec.model_validate(record["fine_tuning"]),
+            record["training"],
+        )
+        job = make_workspace(tmp_path, changes).job(recipe, tmp_path / "again")
+        again = fine_tuning.fine_tune(job, Observer())
+        metrics = [each["metrics"] for each in trial.user_attrs["evaluations"]]
+        assert [each.metrics for each in again.evaluations] == metrics
+        assert again.best.metrics["accuracy"] == trial.value
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_interrupt_in_upstreams_code_costs_no_trial(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+    ) -> None:
+        """A Ctrl-C that hits before or after our part of a trial leaves it to be continued."""
+        searched = _Searcher.train
+
+        def train(self: _Searcher, *args: Any, **kwargs: Any) -> None:
+            if when == "after":
+                searched(self, *args, **kwargs)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(_Searcher, "train", train)
+        bench = Bench(tmp_path, {"space": RATE})
+        with pytest.raises(KeyboardInterrupt):
+            bench.run(learning_rate=1e-3)
+        (trial,) = bench.study.trials
+        assert trial.state == TrialState.FAIL
+        assert was_cut_short(trial)
+        assert not has_outcome(trial)
+
 
 class TestReporters:
     """H16: an environment variable turns a reporter on, an argument pushes every trial."""
@@ -464,8 +529,9 @@ class TestOrder:
         ours = fine_tuning.make_trainer(model, args, job, watch)
         rows: Any = job.inputs.validation.shuffle(seed=1)
         stock = Trainer(model, args, ours.data_collator, eval_dataset=rows)
-        assert list(stock.predict(rows).label_ids) != list(rows["labels"])
-        assert list(ours.predict(rows).label_ids) == list(rows["labels"])
+        labels = [np.asarray(each.predict(rows).label_ids).tolist() for each in (stock, ours)]
+        assert labels[0] != list(rows["labels"])
+        assert labels[1] == list(rows["labels"])
 
 
 class TestConstructorArguments:

@@ -32,7 +32,7 @@ class Stock(Trainer):
 
     resumed_from: list[Any]
 
-    def train(self, resume_from_checkpoint: Any = None, trial: Any = None, **rest: Any) -> Any:
+    def train(self, resume_from_checkpoint: Any = None, trial: Any = None, **rest: Any) -> Any:  # type: ignore[override]
         """Train, and take a note."""
         self.resumed_from = [*getattr(self, "resumed_from", []), resume_from_checkpoint]
         return super().train(resume_from_checkpoint=resume_from_checkpoint, trial=trial, **rest)
@@ -40,7 +40,7 @@ class Stock(Trainer):
 
 def stock_trainer(
     folder: Path,
-    model_init: Callable[..., nn.Module] = lambda: Tiny(),
+    model_init: Callable[..., Any] = Tiny,
     scores: list[float] | None = None,
     **arguments: Any,
 ) -> Stock:

@@ -39,6 +39,7 @@ class Command:
     def __init__(self, arguments: list[str], folder: Path, env: Mapping[str, str]) -> None:
         self._lines: list[str] = []
         self._changed = threading.Condition()
+        self._closed = False
         scratch = folder / f".command-{len(list(folder.glob('.command-*')))}"
         scratch.mkdir()
         self._stdout = scratch / "stdout"
@@ -55,6 +56,7 @@ class Command:
                     self._lines.append(line)
                     self._changed.notify_all()
         with self._changed:
+            self._closed = True
             self._changed.notify_all()
 
     def wait_for(self, text: str) -> str:
@@ -64,7 +66,7 @@ class Command:
             return next((line for line in self._lines if text in line), None)
 
         with self._changed:
-            self._changed.wait_for(lambda: found() or not self._process.is_alive(), PATIENCE)
+            self._changed.wait_for(lambda: found() or self._closed, PATIENCE)
             line = found()
         if line is None:
             raise AssertionError(f"no line with {text!r} in:\n{''.join(self._lines)}")

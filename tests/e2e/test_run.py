@@ -76,7 +76,7 @@ def test_changed_data_is_another_study(hpo: Hpo) -> None:
 
 @pytest.mark.parametrize("strategy", ["random", "tpe", "bayes"])
 def test_same_study_gives_the_same_numbers(hpo: Hpo, strategy: str) -> None:
-    """Two runs in two places draw the same configurations and score them the same; no draw twice."""
+    """Two runs in two places: the same draws, each of them once, and the same scores."""
     write_study(hpo.folder / "study.toml", {**ONE_EPOCH, "budget": {"trials": 3}})
     hpo.use_cache(hpo.folder / "other", hpo.folder / "runs" / "cache")
     for output in ("runs", "other"):
@@ -110,8 +110,8 @@ def test_disk_stays_bounded(hpo: Hpo, kept: int) -> None:
 
 def test_failed_trials_are_recorded_and_survived(hpo: Hpo) -> None:
     """A study with a success goes on, however many trials diverge; it says why they failed."""
-    changes = {**ONE_EPOCH, "space": rates(1e-3, 1e8, 1e9, 1e10, 1e11), "strategy": "grid"}
-    changes["seed"] = SUCCESS_FIRST
+    space = rates(1e-3, 1e8, 1e9, 1e10, 1e11)
+    changes = {**ONE_EPOCH, "space": space, "strategy": "grid", "seed": SUCCESS_FIRST}
     write_study(hpo.folder / "study.toml", {**changes, "budget": {"trials": 1}})
     first = hpo("run", "--json")
     assert first.code == 0, first.stderr
