@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hpo.evaluations import Evaluation
 
 
+_STOPPING = "saving the running trial; Ctrl-C again leaves at once"
+
+
 class Progress:
     """Who is told what happens; this one shows nothing."""
 
@@ -36,6 +39,9 @@ class Progress:
 
     def ended(self, study: StudyView, trial: TrialResult) -> None:
         """A trial has ended."""
+
+    def stopping(self) -> None:
+        """The process was asked to stop; the running trial is being saved."""
 
     def end(self, study: StudyView) -> None:
         """No trial is left to run."""
@@ -96,6 +102,10 @@ class Lines(Progress):
         seconds = "" if trial.seconds is None else f" in {duration(trial.seconds)}"
         self._say(f"trial {trial.number} ended{seconds}: {result}{best}{self.clock.left(study)}")
 
+    @override
+    def stopping(self) -> None:
+        self._say(_STOPPING)
+
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -147,6 +157,10 @@ class LiveTable(Progress):
     def end(self, study: StudyView) -> None:
         self.study, self.number = study, None
         self.close()
+
+    @override
+    def stopping(self) -> None:
+        self.console.print(_STOPPING)
 
     @override
     def close(self) -> None:

@@ -71,6 +71,7 @@ class Worker:
         self.stop = stop
         self.spec = workspace.spec
         self.ran: list[FrozenTrial] = []
+        self.stopping = False
 
     def work(self) -> StudyView:
         """Run trials until the budget is spent.
@@ -119,7 +120,7 @@ class Worker:
             started=self.progress.started,
             stepped=self.progress.stepped,
             evaluated=self.progress.evaluated,
-            asked_to_stop=self.stop.requested,
+            asked_to_stop=self._asked_to_stop,
         )
         try:
             with self.stop.deferred():
@@ -138,6 +139,12 @@ class Worker:
         self._clean_up()
         self.progress.ended(view(self.study), TrialResult.of(trial))
         self._give_up_if_hopeless()
+
+    def _asked_to_stop(self) -> bool:
+        if self.stop.requested() and not self.stopping:
+            self.stopping = True
+            self.progress.stopping()
+        return self.stopping
 
     def _begun(self) -> int:
         """Return how many configurations were begun, whatever became of them."""
@@ -179,7 +186,8 @@ class Worker:
             if lives(worker):
                 raise BadInput(
                     f"study {self.study.study_name!r}: trial {trial.number} is being run by "
-                    f"another process, {worker}"
+                    f"another process, {worker}; if that one is gone, `optuna tell --study-name "
+                    f"… --trial-number {trial.number} --state fail --storage …` sets it free"
                 )
             if CHECKPOINT in trial.user_attrs:  # the last thing it stored before its end
                 value = trial.user_attrs["metrics"][self.workspace.objective.metric]

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import sqlite3
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,20 @@ class Command:
         """Send a signal."""
         os.kill(int(self._process.pid or 0), number)
 
+    def pause(self, database: Path) -> None:
+        """Stop it at a moment at which it does not hold the lock of its database."""
+        while True:
+            self.send(signal.SIGSTOP)
+            while self._state() != "T":
+                os.sched_yield()
+            if not _locked(database):
+                return
+            self.send(signal.SIGCONT)
+
+    def _state(self) -> str:
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[0]
+
     def end(self) -> Result:
         """Wait until it ends."""
         self._process.join(PATIENCE)
@@ -88,6 +104,16 @@ class Command:
         result = Result(code, stdout, "".join(self._lines))
         assert "Traceback" not in result.stdout + result.stderr, result.stderr
         return result
+
+
+def _locked(database: Path) -> bool:
+    with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.execute("ROLLBACK")
+        return False
 
 
 def _run(arguments: list[str], folder: Path, env: Mapping[str, str], scratch: Path) -> None:

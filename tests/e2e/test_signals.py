@@ -149,9 +149,9 @@ def test_one_process_runs_a_study(hpo: Hpo, study: Path) -> None:
     """A second process is refused, wherever it would write; the first one never notices."""
     running = hpo.start("run")
     running.wait_for("trial 0 started")
-    running.send(signal.SIGSTOP)
-    database = f"sqlite:///{hpo.folder / 'runs' / 'hpo.db'}"
-    elsewhere = ["--output", "elsewhere", "--storage", database]
+    database = hpo.folder / "runs" / "hpo.db"
+    running.pause(database)
+    elsewhere = ["--output", "elsewhere", "--storage", f"sqlite:///{database}"]
     refused = [hpo("run"), hpo("run", *elsewhere)]
     running.send(signal.SIGCONT)
     for each in refused:
