@@ -20,9 +20,6 @@ from typing import Any
 
 from benchmarks import sources
 
-RATES = (1e-4, 3e-4, 5e-4, 8e-4)
-BATCHES = (8, 16)  # one a round
-
 
 @dataclass(frozen=True)
 class Job:
@@ -31,6 +28,7 @@ class Job:
     data: str
     model: str
     folder: str
+    rates: list[float]
     batch: int
     epochs: int
 
@@ -55,6 +53,8 @@ def main() -> None:
     parser.add_argument("--train-rows", type=int, default=1000)
     parser.add_argument("--validation-rows", type=int, default=300)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rates", type=float, nargs="+", default=[1e-4, 3e-4, 5e-4, 8e-4])
+    parser.add_argument("--batches", type=int, nargs="+", default=[8, 16], help="one a round")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -72,9 +72,10 @@ def main() -> None:
         for split, count in rows.items():
             sources.first_rows(data / f"{split}.jsonl", count, work / f"{split}.jsonl")
         results: dict[str, list[Result]] = {side: [] for side in SIDES}
-        for batch in BATCHES:
+        for batch in args.batches:
             for side in SIDES:
-                job = Job(str(work), str(model), str(work / f"{side}-{batch}"), batch, args.epochs)
+                place = work / f"{side.replace(', ', '-').replace(' ', '-')}-{batch}"
+                job = Job(str(work), str(model), str(place), args.rates, batch, args.epochs)
                 print(f"{side}, batch {batch} …", file=sys.stderr)
                 results[side].append(measure(side, job))
     report(results)
@@ -136,7 +137,7 @@ def run_hpo(job: Job) -> dict[str, list[float]]:
     import hpo
 
     study = Path(job.folder).with_suffix(".toml")
-    rates = ", ".join(map(str, RATES))
+    rates = ", ".join(map(str, job.rates))
     study.write_text(
         f'task = "ner"\nmodel = {json.dumps(job.model)}\nstrategy = "grid"\n'
         f'[data]\ntrain = "train.jsonl"\nvalidation = "validation.jsonl"\n'
@@ -212,14 +213,14 @@ def run_stock(job: Job, **settings: Any) -> dict[str, list[float]]:
     storage = f"sqlite:///{job.folder}.db"
     trainer.hyperparameter_search(
         hp_space=lambda trial: {
-            "learning_rate": trial.suggest_categorical("learning_rate", list(RATES))
+            "learning_rate": trial.suggest_categorical("learning_rate", job.rates)
         },
         compute_objective=lambda metrics: metrics["eval_f1"],
         direction="maximize",
-        n_trials=len(RATES),
+        n_trials=len(job.rates),
         study_name="stock",
         storage=storage,
-        sampler=optuna.samplers.GridSampler({"learning_rate": list(RATES)}, seed=0),
+        sampler=optuna.samplers.GridSampler({"learning_rate": job.rates}, seed=0),
         pruner=optuna.pruners.NopPruner(),
     )
     trials = optuna.load_study(study_name="stock", storage=storage).trials
