@@ -66,10 +66,12 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
 
 
 def _parse(url: str) -> URL:
-    if "://" not in url:
+    if "://" not in url and "@" not in url:  # with one it is a URL that lacks its scheme
         url = f"sqlite:///{url}"
     try:
         parsed = make_url(url)
+        if "@" in (parsed.host or ""):  # of a password that is not escaped: shown nowhere
+            raise ValueError
     except (ArgumentError, ValueError):  # the second where a port is no number
         raise StorageError(
             "storage: found no database URL; expected sqlite:///path or "

@@ -192,3 +192,12 @@ def test_default_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (output / "hpo.db").is_file()
     monkeypatch.setenv("HPO_STORAGE", "sqlite:///elsewhere.db")
     assert storage.default_url(output) == "sqlite:///elsewhere.db"
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:CANARY@PW@127.0.0.1:1/db", "u:CANARY@host"])
+def test_a_url_that_would_show_its_password_is_refused(url: str) -> None:
+    """An @ in a password, or a forgotten scheme: told without a word of the URL."""
+    with pytest.raises(StorageError, match="found no database URL") as refused:
+        storage.open_storage(url)
+    assert "CANARY" not in str(refused.value)
+    assert "PW@" not in str(refused.value)
