@@ -9,6 +9,7 @@ own; what is printed are ratios, so that a slow or busy machine does not matter 
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -29,6 +30,7 @@ class Job:
     model: str
     folder: str
     rates: list[float]
+    seeds: list[int]
     batch: int
     epochs: int
 
@@ -53,8 +55,9 @@ def main() -> None:
     parser.add_argument("--train-rows", type=int, default=1000)
     parser.add_argument("--validation-rows", type=int, default=300)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--rates", type=float, nargs="+", default=[1e-4, 3e-4, 5e-4, 8e-4])
-    parser.add_argument("--batches", type=int, nargs="+", default=[8, 16], help="one a round")
+    parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 5e-4])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--batches", type=int, nargs="+", default=[16], help="one a round")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -75,7 +78,9 @@ def main() -> None:
         for batch in args.batches:
             for side in SIDES:
                 place = work / f"{side.replace(', ', '-').replace(' ', '-')}-{batch}"
-                job = Job(str(work), str(model), str(place), args.rates, batch, args.epochs)
+                job = Job(
+                    str(work), str(model), str(place), args.rates, args.seeds, batch, args.epochs
+                )
                 print(f"{side}, batch {batch} …", file=sys.stderr)
                 results[side].append(measure(side, job))
     report(results)
@@ -107,7 +112,7 @@ def measure(side: str, job: Job) -> Result:
 def report(results: dict[str, list[Result]]) -> None:
     """Print each side's figures and the ratios to hpo's."""
     ours = results["hpo"]
-    print(f"{'':26}{'s/trial':>9}{'peak MB':>9}{'disk MB':>9}{'best F1':>9}{'mean F1':>9}")
+    print(f"{'':26}{'s/trial':>9}{'peak MB':>9}{'disk MB':>9}{'best F1':>9}{'mean F1':>9}{'±':>7}")
     for side, rounds in results.items():
         seconds = [each for result in rounds for each in result.seconds]
         scores = [each for result in rounds for each in result.scores]
@@ -115,7 +120,7 @@ def report(results: dict[str, list[Result]]) -> None:
             f"{side:26}{statistics.median(seconds):9.1f}"
             f"{max(result.peak for result in rounds) / 1e6:9.0f}"
             f"{sum(result.disk for result in rounds) / 1e6:9.0f}"
-            f"{max(scores):9.3f}{statistics.mean(scores):9.3f}"
+            f"{max(scores):9.3f}{statistics.mean(scores):9.3f}{_standard_error(scores):7.3f}"
         )
     for side, rounds in results.items():
         if side == "hpo":
@@ -132,17 +137,21 @@ def report(results: dict[str, list[Result]]) -> None:
         )
 
 
+def _standard_error(scores: list[float]) -> float:
+    return statistics.stdev(scores) / len(scores) ** 0.5 if len(scores) > 1 else math.nan
+
+
 def run_hpo(job: Job) -> dict[str, list[float]]:
     """Run the trials through `hpo`, its defaults untouched."""
     import hpo
 
     study = Path(job.folder).with_suffix(".toml")
-    rates = ", ".join(map(str, job.rates))
     study.write_text(
         f'task = "ner"\nmodel = {json.dumps(job.model)}\nstrategy = "grid"\n'
         f'[data]\ntrain = "train.jsonl"\nvalidation = "validation.jsonl"\n'
         f"[training]\nnum_train_epochs = {job.epochs}\nper_device_train_batch_size = {job.batch}\n"
-        f'[space]\nlearning_rate = {{ type = "choice", values = [{rates}] }}\n'
+        f'[space]\nlearning_rate = {{ type = "choice", values = {job.rates} }}\n'
+        f'seed = {{ type = "choice", values = {job.seeds} }}\n'
     )
     trials = hpo.run_study(study, output=job.folder).trials
     return {
@@ -211,16 +220,17 @@ def run_stock(job: Job, **settings: Any) -> dict[str, list[float]]:
         compute_metrics=compute_metrics,
     )
     storage = f"sqlite:///{job.folder}.db"
+    space: dict[str, Any] = {"learning_rate": job.rates, "seed": job.seeds}
     trainer.hyperparameter_search(
         hp_space=lambda trial: {
-            "learning_rate": trial.suggest_categorical("learning_rate", job.rates)
+            name: trial.suggest_categorical(name, values) for name, values in space.items()
         },
         compute_objective=lambda metrics: metrics["eval_f1"],
         direction="maximize",
-        n_trials=len(job.rates),
+        n_trials=len(job.rates) * len(job.seeds),
         study_name="stock",
         storage=storage,
-        sampler=optuna.samplers.GridSampler({"learning_rate": job.rates}, seed=0),
+        sampler=optuna.samplers.GridSampler(space, seed=0),
         pruner=optuna.pruners.NopPruner(),
     )
     trials = optuna.load_study(study_name="stock", storage=storage).trials

@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Any
 from wrapt import register_post_import_hook
 
 if TYPE_CHECKING:
+    from hpo.errors import HpoError as HpoError
     from hpo.run import run_study as run_study
     from hpo.study import load_study as load_study
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_study", "run_study"]
+__all__ = ["HpoError", "__version__", "load_study", "run_study"]
 
 # transformers has no token-classification head for openai-gpt; ours is added as soon as (and only
 # if) somebody imports transformers' Auto classes, so that `import hpo` itself stays light.
 register_post_import_hook("hpo.heads:register", "transformers.models.auto.modeling_auto")
 
-_LAZY = {"run_study": "hpo.run", "load_study": "hpo.study"}
+_LAZY = {"HpoError": "hpo.errors", "load_study": "hpo.study", "run_study": "hpo.run"}
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> Any:

@@ -108,7 +108,7 @@ def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
     reports = []
     for model in spec.models():
         say(f"model {model}")
-        with _collected(problems):
+        with _collected(problems), spec.located():
             reports.append(_check_model(workspace, model))
     copies = _COPIES_OF_A_TRIAL + spec.keep_checkpoints
     needed = max((report.parameters for report in reports), default=0) * 4 * copies
@@ -131,8 +131,11 @@ def check_names(file: StudyFile, workspace: Workspace) -> Strategy:
     with _collected(problems):
         training_arguments.check(spec, str(file.path))
     with _collected(problems):
-        _ = workspace.task
         _ = workspace.objective
+        left = spec.fine_tuning.truncation_side == "left"
+        if workspace.task.takes_words and (left or "truncation_side" in spec.space.root):
+            table = "fine_tuning" if left else "space"
+            problems.append(f"{table}.truncation_side: {spec.task} cuts no input; leave it out")
     with _collected(problems):
         strategy = load_strategy(spec.strategy)
         endless = spec.budget.trials is None and spec.budget.hours is None
@@ -226,17 +229,19 @@ def _one_step(job: Job) -> ModelReport:
     set_seed(args.seed)
     model = build_model(job)
     watch = Watch(job.objective, job.folder, Observer(), classes=len(job.inputs.encoding.labels))
-    trainer = make_trainer(model, args, job, watch)
-    batch = next(iter(trainer.get_train_dataloader()))
-    try:
-        with failures_told(job.folder):
-            value = trainer.try_batch(batch)
-            trainer.check_loss()
-    except TrialFailed as error:
-        raise ModelError(
-            f"model {job.recipe.model}: one step with {args.per_device_train_batch_size} inputs of "
-            f"up to {job.inputs.encoding.max_length} sub-tokens failed: {error.reason}: {error}"
-        ) from None
+    where = f"model {job.recipe.model}"
+    with _blamed(f"{where}: refused by transformers' Trainer"):
+        trainer = make_trainer(model, args, job, watch)
+        trainer.create_optimizer_and_scheduler(num_training_steps=100)
+    with (
+        _blamed(
+            f"{where}: one step with {args.per_device_train_batch_size} inputs of up to "
+            f"{job.inputs.encoding.max_length} sub-tokens failed"
+        ),
+        failures_told(job.folder),
+    ):
+        value = trainer.try_batch(next(iter(trainer.get_train_dataloader())))
+        trainer.check_loss()
     if not any(parameter.grad is not None for parameter in model.parameters()):
         raise ModelError(f"model {job.recipe.model}: no weight received a gradient")
     return ModelReport(
@@ -246,6 +251,18 @@ def _one_step(job: Job) -> ModelReport:
         max_length=job.inputs.encoding.max_length,
         loss=value,
     )
+
+
+@contextmanager
+def _blamed(what: str) -> Iterator[None]:
+    """Blame the model and the arguments it is trained with for whatever is raised."""
+    try:
+        yield
+    except TrialFailed as error:
+        raise ModelError(f"{what}: {error.reason}: {error}") from error
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise ModelError(f"{what}: {type(error).__name__}: {text}") from error
 
 
 def _recipe(workspace: Workspace, model: str, chosen: dict[str, Scalar]) -> Recipe:
@@ -286,4 +303,5 @@ def _collected(problems: list[str]) -> Iterator[None]:
 
 def _refuse(problems: list[str], file: StudyFile) -> NoReturn:
     where = f"{file.path}: "
-    raise SpecError([text if text.startswith(where) else where + text for text in problems])
+    told = [text if text.startswith(where) else where + text for text in problems]
+    raise SpecError(list(dict.fromkeys(told)))  # what two splits have in common is said once

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo import __version__
-from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, HpoError, SpecError
+from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, HpoError, SpecError, StudyFailed
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hpo.progress import Progress
     from hpo.study import StudyView
 
 
 _AS_JSON = "hpo.as_json"
+_RUNS = Path("runs")
+_ENDLESS = 10_000  # columns; a table takes as many as it needs
 
 
 class Commands(click.Group):
@@ -27,14 +32,14 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except HpoError as error:
+            _print_traceback()
             self._fail(ctx, str(error), error.exit_code, getattr(error, "study", None))
         except KeyboardInterrupt:
             self._fail(ctx, "interrupted; the same command continues", INTERRUPTED_EXIT_CODE)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours: still one message, the rest on request
-            if os.environ.get("HPO_DEBUG"):
-                traceback.print_exc()
+            _print_traceback()
             text = f"{type(error).__name__}: {error}"
             self._fail(ctx, f"a fault of hpo's: {text}\n(HPO_DEBUG=1 shows where)", 1)
 
@@ -46,6 +51,11 @@ class Commands(click.Group):
         for line in message.splitlines():
             click.echo(f"hpo: {line}", err=True)
         ctx.exit(code)
+
+
+def _print_traceback() -> None:
+    if os.environ.get("HPO_DEBUG"):
+        traceback.print_exc()
 
 
 def _note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001
@@ -66,7 +76,7 @@ STORAGE = click.option(
     help="sqlite:///path or postgresql://…; by default HPO_STORAGE, else hpo.db in --output.",
 )  # fmt: skip
 OUTPUT = click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"),
+    "--output", type=click.Path(path_type=Path, file_okay=False), default=_RUNS,
     show_default=True, help="The folder below which everything lies.",
 )  # fmt: skip
 SET = click.option(
@@ -163,7 +173,8 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
         progress.close()
     from hpo.display import conclusion
 
-    _print_json(result.to_json()) if as_json else click.echo(conclusion(result))
+    more = _command("status", result.name, plan.storage_url, output)
+    _print_json(result.to_json()) if as_json else click.echo(conclusion(result, more))
 
 
 @main.command(epilog=_example("hpo status demo-ner-bayes"))
@@ -177,11 +188,9 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
     if as_json:
         _print_json({**study.to_json(), "details": study.details()})
         return
-    from rich.console import Console
-
     from hpo.display import budget_of, trial_table
 
-    console = Console()
+    console = _console()
     console.print(trial_table(study, study.name, rows=1000))
     counts = ", ".join(f"{count} {state}" for state, count in study.counts.items()) or "no trial"
     console.print(f"{counts}; budget: {budget_of(study)}", highlight=False)
@@ -197,7 +206,11 @@ def best(name: str | None, storage_url: str | None, output: Path, as_json: bool)
     study = _load(name, storage_url, output)
     from hpo.display import conclusion
 
-    _print_json(study.to_json()) if as_json else click.echo(conclusion(study))
+    if study.best is None:
+        none = "no trial has succeeded" if study.done else "no trial has completed yet"
+        raise StudyFailed(f"study {study.name!r}: {none}", study.to_json())
+    more = _command("status", study.name, _url(storage_url, output), output)
+    _print_json(study.to_json()) if as_json else click.echo(conclusion(study, more))
 
 
 @main.command("list", epilog=_example("hpo list --storage sqlite:///runs/hpo.db"))
@@ -214,11 +227,29 @@ def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa
     if as_json:
         _print_json({"studies": [study.to_json() for study in studies]})
         return
-    from rich.console import Console
-
     from hpo.display import study_table
 
-    Console().print(study_table(studies))
+    _console().print(study_table(studies))
+
+
+def _console() -> "Console":
+    """Return what tables are printed on: in a pipe or a file no line is broken."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_ENDLESS)
+
+
+def _command(verb: str, name: str, storage_url: str, output: Path) -> str:
+    """Return the command that shows a study, as one types it here; a password is left out."""
+    from hpo.storage import default_url, without_password
+
+    words = ["hpo", verb, name]
+    if storage_url != default_url(output):
+        words += ["--storage", without_password(storage_url)]
+    elif output != _RUNS and "HPO_STORAGE" not in os.environ:
+        words += ["--output", str(output)]
+    return shlex.join(words)
 
 
 def _study_file(given: Path | None) -> Path:

@@ -1,6 +1,7 @@
 """How studies are written for a person: tables, durations, the conclusion of a run."""
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -21,7 +22,7 @@ def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
     table = Table(title=Text(title), title_justify="left", expand=False)
     names = study.spec.search_space().names()
     for heading in ("trial", study.metric, *names, "time", "state"):
-        table.add_column(Text(heading), overflow="fold")
+        table.add_column(Text(folded(heading)), overflow="fold")
     shown = [trial for trial in study.trials if trial.state != "WAITING"][-rows:]
     if study.best is not None and study.best.number not in {trial.number for trial in shown}:
         shown = [study.best, *shown[1:]]
@@ -36,6 +37,16 @@ def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
             style="bold green" if best else None,
         )
     return table
+
+
+def folded(name: str, width: int = 11) -> str:
+    """Break a name at its underscores, so that its column is no wider than its values."""
+    lines = [""]
+    for part in re.findall(r"[^_]+_*|_+", name):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def budget_of(study: StudyView) -> str:
@@ -103,11 +114,16 @@ def study_table(studies: list[StudyView]) -> Table:
     return table
 
 
-def conclusion(study: StudyView) -> str:
-    """Return what a run ends with: the best configuration, to copy, and where things lie."""
+def conclusion(study: StudyView, more: str) -> str:
+    """Return what a run ends with: the best configuration, to copy, and where things lie.
+
+    Args:
+        study: one with a best trial.
+        more: the command that shows the trials.
+    """
     best = study.best
     if best is None:
-        return f"study {study.name}: no trial has completed yet"
+        raise ValueError(f"study {study.name}: no trial has completed")
     lines = [
         f"study {study.name}: {count(study.done, 'trial')} in {duration(study.seconds)}; "
         f"best {study.metric} {best.value:.4f} in trial {best.number}",
@@ -115,8 +131,11 @@ def conclusion(study: StudyView) -> str:
         *(f"  {name} = {toml(value)}" for name, value in best.params.items()),
         "",
         f"weights  {best.checkpoint}",
-        f"trials   hpo status {study.name}",
+        f"trials   {more}",
     ]
+    if best.value == 0:
+        nothing = f"No trial learned anything: the best {study.metric} is 0."
+        lines += ["", f"{nothing} Look at the range of learning_rate and at the number of epochs."]
     return "\n".join(lines)
 
 

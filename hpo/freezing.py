@@ -31,7 +31,10 @@ def parts(model: PreTrainedModel) -> Parts:
     base = model.base_model
     lists = [module for module in base.modules() if isinstance(module, nn.ModuleList)]
     if not lists:
-        raise ModelError(f"freeze: found no layers in {type(base).__name__}; expected 'none'")
+        raise ModelError(
+            f"freeze: found no layers in the model {model.config.name_or_path} "
+            f"({type(base).__name__}); expected 'none'"
+        )
     layers = max(lists, key=len)
     embeddings: list[nn.Module] = []
     before = True
@@ -68,7 +71,10 @@ def freeze(model: PreTrainedModel, how: str, *, fresh: Collection[str] = ()) -> 
     else:
         count = int(how.removeprefix("layers:"))
         if count > len(found.layers):
-            raise ModelError(f"freeze: found {how!r}, but the model has {len(found.layers)} layers")
+            raise ModelError(
+                f"freeze: found {how!r}; the model {model.config.name_or_path} has "
+                f"{len(found.layers)} layers"
+            )
         frozen = [*found.embeddings, *found.layers[:count]]
     trained = {parameter for name, parameter in model.named_parameters() if name in fresh}
     for module in frozen:

@@ -72,10 +72,16 @@ def prepare(
     )
     encoding = Encoding(
         labels=data.labels,
-        max_length=tokenization.resolve_max_length(fine_tuning.max_length, config, tokenizer),
+        max_length=tokenization.resolve_max_length(
+            fine_tuning.max_length, source, config, tokenizer
+        ),
         truncation_side=fine_tuning.truncation_side,
         causal=causal,
     )
+    # Saved with the weights: whoever uses them cuts a text where the trial cut it. Words are never
+    # cut but read in windows; there it is the model's own limit.
+    limit = tokenization.max_length_of(config, tokenizer)
+    tokenizer.model_max_length = limit if task.takes_words else encoding.max_length
     splits = _encoded(task, data, tokenizer, encoding, cache)
     validation = splits["validation"]
     score = task.scorer(data.validation.rows, validation, data.labels)

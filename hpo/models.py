@@ -73,6 +73,7 @@ def build(
             **source.options(),
         )
     task_model: PreTrainedModel = model
+    task_model.config.name_or_path = source.name  # it is shown, and saved; a path is of one machine
     missing, mismatched = set(info["missing_keys"]), set(_names(info["mismatched_keys"]))
     _check_weights(task_model, missing, mismatched, source)
     embeddings: Any = task_model.get_input_embeddings()

@@ -75,11 +75,23 @@ def _explain(source: Source, text: str) -> str:
         )
     if Path(source.path).is_dir():
         return f"{where}: cannot be loaded from its folder: {_first(text)}"
+    return f"{where}: {_not_found(source, text)}"
+
+
+def _not_found(source: Source, text: str) -> str:
     if "gated" in text.lower():
-        return f"{where}: is gated; ask for access on its hub page and log in with `hf auth login`"
+        return "is gated; ask for access on its hub page and log in with `hf auth login`"
+    if Path(source.name).is_absolute() or source.name.startswith((".", "~")):
+        return f"found no folder {source.path}; expected a model folder, or a hub id"
+    if "connect to" in text or "offline" in text.lower():
+        return (
+            "found no folder of that name, and the hub cannot be reached nor does its "
+            "cache have it; check the network, unset HF_HUB_OFFLINE, or load it once on a machine "
+            "with a network and share HF_HOME"
+        )
     return (
-        f"{where}: found neither a folder of that name nor a model that the hub (or its local "
-        f"cache) gives out: {_first(text)}"
+        "found neither a folder of that name nor a model that the hub (or its local cache) gives "
+        f"out: {_first(text)}"
     )
 
 

@@ -68,7 +68,7 @@ class Lines(Progress):
         self.clock = _Clock()
         for notice in study.notices:
             self._say(f"data: {notice}")
-        going_on = f", {study.done} done already" if study.done else ""
+        going_on = f", {_going_on(study)}" if study.done else ""
         self._say(
             f"study {study.name}: {study.spec.task}, strategy {study.spec.strategy}, "
             f"{budget_of(study)}{going_on}"
@@ -133,6 +133,8 @@ class LiveTable(Progress):
             self.console.print(Text(f"data: {notice}", style="yellow"))
         self.study = study
         self.clock = _Clock()
+        if _spent(study):
+            self.console.print(Text(_going_on(study)))
         self.live.start()
 
     @override
@@ -190,6 +192,15 @@ class LiveTable(Progress):
             )
         lines.append(Text(f"{study.done} done{self.clock.left(study)}", style="dim"))
         return Group(table, *lines)
+
+
+def _spent(study: StudyView) -> bool:
+    return study.budget is not None and study.done >= study.budget
+
+
+def _going_on(study: StudyView) -> str:
+    nothing = "; nothing is left to run (a larger --trials goes on)" if _spent(study) else ""
+    return f"{study.done} done already{nothing}"
 
 
 class _Clock:

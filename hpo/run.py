@@ -71,6 +71,8 @@ def run_study(
 
 def plan(file: StudyFile, *, name: str | None, storage_url: str | None, output: Path) -> Plan:
     """Fill in what the user left out; the arguments are those of `run_study`."""
+    if name is not None and not name.strip():
+        raise BadInput("--name: found an empty name; expected one, or no --name")
     return Plan(
         file=file,
         name=name or f"{file.path.stem}-{file.spec.strategy}",

@@ -8,6 +8,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -26,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpo.errors import SpecError
+from hpo.errors import BadInput, SpecError
 from hpo.space import Choice, Float, Int, SearchSpace
 from hpo.validation import problems
 from hpo.validation import show as show  # noqa: PLC0414 - whoever reads a specification shows it
@@ -204,6 +205,20 @@ class StudySpec(_Part):
         if isinstance(parameter, Choice):
             return [str(value) for value in parameter.values]
         return list(self.model)
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Name the table of the parameter that a problem begins with: `space.freeze: found …`."""
+        try:
+            yield
+        except BadInput as error:
+            raise type(error)([self._located(problem) for problem in error.problems]) from error
+
+    def _located(self, problem: str) -> str:
+        name = problem.partition(":")[0]
+        if name not in FineTuningSpec.model_fields:
+            return problem
+        return f"{'space' if name in self.space.root else 'fine_tuning'}.{problem}"
 
     def to_json(self) -> dict[str, Any]:
         """Return what the study stores: everything, with the defaults filled in."""

@@ -35,6 +35,7 @@ ID = "hpo:id"
 DIGEST = "hpo:digest"
 FINGERPRINT = "hpo:fingerprint"  # of the data
 _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
+_SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat2.html#magic_header_string
 _SQLITE_TIMEOUT = 60.0  # seconds that a writer waits for another one
 
 
@@ -95,10 +96,16 @@ def shown(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
+def without_password(url: str) -> str:
+    """Return a storage URL as it may be shown."""
+    return shown(make_url(url)) if "://" in url else url
+
+
 def _open_sqlite(url: URL, *, create: bool) -> RDBStorage:
     path = Path(str(url.database))
     if not create and not path.exists():
         raise StorageError(f"storage: found no file {path}; nothing has been run there yet")
+    _check_sqlite(path)
     if not create:
         engine = create_engine(url)
         tables = inspect(engine).get_table_names()
@@ -115,6 +122,16 @@ def _open_sqlite(url: URL, *, create: bool) -> RDBStorage:
         )
     _serialise_writers(storage.engine)
     return storage
+
+
+def _check_sqlite(path: Path) -> None:
+    if path.is_dir():
+        raise StorageError(f"storage: found the folder {path}; expected a file: sqlite:///path")
+    if path.exists():
+        with path.open("rb") as file:
+            begin = file.read(len(_SQLITE_HEADER))
+        if begin and begin != _SQLITE_HEADER:
+            raise StorageError(f"storage: found {path}, which is no SQLite database; expected one")
 
 
 def _serialise_writers(engine: Engine) -> None:

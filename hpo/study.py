@@ -57,7 +57,10 @@ class StudyView:
 
     def details(self) -> list[dict[str, Any]]:
         """Return every attempt, as `hpo status --json` prints them."""
-        names = ("number", "state", "params", "value", "seconds", "reason", "error")
+        names = (
+            "number", "state", "params", "value", "metrics", "seconds", "reason", "error",
+            "checkpoint",
+        )  # fmt: skip
         return [{name: getattr(trial, name) for name in names} for trial in self.trials]
 
     def to_json(self) -> dict[str, Any]:

@@ -103,7 +103,10 @@ def _offsets_positions(config: PreTrainedConfig) -> bool:
 
 
 def resolve_max_length(
-    wanted: int | None, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase
+    wanted: int | None,
+    source: Source,
+    config: PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> int:
     """Return the length that inputs are cut or windowed at, in sub-tokens.
 
@@ -115,6 +118,6 @@ def resolve_max_length(
         return min(DEFAULT_MAX_LENGTH, limit)
     if wanted > limit:
         raise ModelError(
-            f"max_length: found {wanted}; the model {config.name_or_path} takes {limit} at most"
+            f"max_length: found {wanted}; the model {source.name} takes {limit} at most"
         )
     return wanted

@@ -6,7 +6,6 @@ mistake ends the study before it starts.
 """
 
 import math
-import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,10 +15,10 @@ from functools import cache
 
 import torch
 from transformers import TrainingArguments
-from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from hpo.errors import SpecError
 from hpo.plugins import nearest
+from hpo.rehearsal import refusal
 from hpo.space import Choice, Float, Int
 from hpo.spec import MODEL_PARAMETERS, FineTuningSpec, StudySpec
 from hpo.validation import show
@@ -169,7 +168,7 @@ def check(spec: StudySpec, where: str) -> None:
     """
     problems = [*_constant_problems(spec.training), *_space_problems(spec)]
     if not problems:
-        problems = [*_rejections(spec.training)]
+        problems = list(dict.fromkeys(_refused(spec)))
     if problems:
         raise SpecError([f"{where}: {problem}" for problem in problems])
 
@@ -218,8 +217,8 @@ def _constant_problems(training: Mapping[str, object]) -> Iterator[str]:
             yield f"{key}: found no training argument; expected it in [fine_tuning]"
         elif name == "seed":
             yield f"{key}: found beside the seed of the study; expected the key seed at the top"
-        elif name == "model":
-            yield f"{key}: found no training argument; expected the key model at the top"
+        elif name in StudySpec.model_fields:
+            yield f"{key}: found no training argument; expected the key {name} at the top"
         elif problem := _name_problem(name, ()) or _value_problem(name, value):
             yield f"{key}: {problem}"
 
@@ -293,12 +292,20 @@ def _bounds_problem(name: str, value: float) -> str | None:
     return None
 
 
-def _rejections(training: Mapping[str, typing.Any]) -> Iterator[str]:
-    # its own validation: arguments that exclude or need each other, or that this machine lacks
-    constants = over_defaults(training, {"use_cpu": not torch.accelerator.is_available()})
-    try:
-        built = TrainingArguments(output_dir="unused", **constants)
-        get_reporting_integration_callbacks(built.report_to)
-    except Exception as error:  # noqa: BLE001 - whatever it raises is about the user's values
-        message = re.sub(r"\s+", " ", str(error)) or type(error).__name__
-        yield f"[training]: refused by transformers: {message}"
+def _refused(spec: StudySpec) -> Iterator[str]:
+    device = {"use_cpu": not torch.accelerator.is_available()}
+    searched = {
+        name: parameter.values
+        for name, parameter in spec.space.root.items()
+        if name in {"optim", "lr_scheduler_type"} and isinstance(parameter, Choice)
+    }
+    first = {**spec.training, **{name: values[0] for name, values in searched.items()}}
+    others = [{**first, name: each} for name, values in searched.items() for each in values[1:]]
+    for training in (first, *others):
+        found = refusal(over_defaults(training, device))
+        if found is None:
+            continue
+        name, message = found
+        key = f"{'space' if name in searched else 'training'}.{name}: found "
+        where = f"{key}{show(training[name])};" if name in training else "[training]:"
+        yield f"{where} refused by transformers: {message}"

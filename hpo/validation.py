@@ -66,7 +66,8 @@ def _read(detail: ErrorDetails, parts: Mapping[str, type[BaseModel]]) -> Iterato
         case "extra_forbidden":
             location = ["", *map(str, detail["loc"])]
             known = list(parts[location[-2]].model_fields)
-            hint = nearest(location[-1], known)
+            top = location[-1] in parts[""].model_fields
+            hint = "; it stands at the top" if top else nearest(location[-1], known)
             yield f"{where}: found an unknown key; known are {', '.join(known)}{hint}", ""
         case "too_short" if detail["input"]:
             return  # its items were refused, and are reported

@@ -128,7 +128,9 @@ class Workspace:
         tokenizer = tokenization.load_tokenizer(
             source, words=self.task.takes_words, causal_classifier=False
         )
-        tokenization.resolve_max_length(self.spec.fine_tuning.max_length, config, tokenizer)
+        wanted = self.spec.fine_tuning.max_length
+        with self.spec.located():
+            tokenization.resolve_max_length(wanted, source, config, tokenizer)
 
     def inputs(self, recipe: Recipe) -> Inputs:
         """Return the encoded data of a recipe, from memory where it is still there."""

@@ -85,11 +85,24 @@ def test_conclusion_can_be_copied(value: Any) -> None:
 
 
 def test_conclusion_says_where_things_are() -> None:
-    """Best value, parameters, weights and the command for more; or that there is nothing yet."""
-    text = display.conclusion(study(trial(3, 0.5), name="films"))
-    for part in ("best accuracy 0.5000 in trial 3", "learning_rate = 0.00123456", "runs/x/best"):
-        assert part in text
-    assert "no trial has completed yet" in display.conclusion(study())
+    """Best value, parameters, weights, the command for more; and whether nothing was learned."""
+    text = display.conclusion(study(trial(3, 0.5), name="films"), "hpo status films")
+    parts = (
+        "accuracy 0.5000 in trial 3",
+        "learning_rate = 0.00123456",
+        "runs/x/best",
+        "hpo status",
+    )
+    assert [part for part in parts if part not in text] == []
+    assert "No trial learned" not in text
+    assert "No trial learned anything" in display.conclusion(study(trial(3, 0.0)), "")
+
+
+def test_headings_are_folded() -> None:
+    """A long name is broken at its underscores and nowhere else, and keeps every character."""
+    folded = display.folded("per_device_train_batch_size")
+    assert folded.split("\n") == ["per_device_", "train_", "batch_size"]
+    assert [display.folded(name) for name in ("seed", "__a", "")] == ["seed", "__a", ""]
 
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=20))

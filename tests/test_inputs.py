@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import hpo
 from hpo.data import StudyData
@@ -130,6 +130,18 @@ def test_truncation_side_is_saved(
     inputs.tokenizer.save_pretrained(tmp_path / "saved")
     config = json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text())
     assert config["truncation_side"] == "left"
+
+
+@pytest.mark.parametrize(("task", "limit"), [("sentiment", 16), ("ner", 256)])
+def test_length_is_saved(
+    study_data: dict[str, StudyData], bert: Source, tmp_path: Path, task: str, limit: int
+) -> None:
+    """A loaded tokenizer cuts a text where the trial did; words it cuts at the model's limit."""
+    tuning = FineTuningSpec(max_length=16)
+    inputs = prepare(load_task(task), study_data[task], bert, tuning, tmp_path / "cache")
+    inputs.tokenizer.save_pretrained(tmp_path / "saved")
+    loaded = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert len(loaded("a " * 300, truncation=True)["input_ids"]) == limit
 
 
 def test_too_long(study_data: dict[str, StudyData], bert: Source, tmp_path: Path) -> None:

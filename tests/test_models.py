@@ -314,12 +314,14 @@ def test_default_length(copy: Source) -> None:
     """256 sub-tokens, or what the model takes if that is less."""
     tokenizer = tokenization.load_tokenizer(copy, words=False, causal_classifier=False)
     config = pretrained.load_config(copy)
-    assert tokenization.resolve_max_length(FineTuningSpec().max_length, config, tokenizer) == 256
+    assert (
+        tokenization.resolve_max_length(FineTuningSpec().max_length, copy, config, tokenizer) == 256
+    )
     tokenizer.model_max_length = 100
-    assert tokenization.resolve_max_length(None, config, tokenizer) == 100
-    assert tokenization.resolve_max_length(100, config, tokenizer) == 100
+    assert tokenization.resolve_max_length(None, copy, config, tokenizer) == 100
+    assert tokenization.resolve_max_length(100, copy, config, tokenizer) == 100
     with pytest.raises(ModelError, match=r"max_length: found 101; .* takes 100 at most"):
-        tokenization.resolve_max_length(101, config, tokenizer)
+        tokenization.resolve_max_length(101, copy, config, tokenizer)
 
 
 @torch.no_grad()
@@ -408,8 +410,20 @@ def test_trusted_pickle(copy: Source) -> None:
         assert torch.equal(parameter, model.bert.get_parameter(name))
 
 
-@pytest.mark.parametrize("name", ["missing-model", "./missing", "/no/such/folder", "a b", "a/b/c"])
-def test_missing(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "missing-model",
+            "the hub cannot be reached nor does its cache have it; check the network",
+        ),
+        ("./missing", r"found no folder \./missing"),
+        ("/no/such/folder", "found no folder /no/such/folder"),
+        ("a b", "found neither a folder of that name nor a model"),
+        ("a/b/c", "found neither a folder of that name nor a model"),
+    ],
+)
+def test_missing(name: str, message: str) -> None:
     """What is neither a folder nor in the hub's cache is told as such."""
-    with pytest.raises(ModelError, match=r"found neither a folder of that name nor a model"):
+    with pytest.raises(ModelError, match=message):
         pretrained.load_config(Source(name, name))

@@ -220,6 +220,16 @@ def test_several_mistakes_at_once(study: Path) -> None:
             ["space.x.type: found \"flaot\"; expected 'float', 'int' or 'choice'"],
         ),
         (
+            "fine_tuning.keep_checkpoints=2",
+            [
+                (
+                    "fine_tuning.keep_checkpoints: found an unknown key; known are freeze, "
+                    "dropout, classifier_dropout, layerwise_lr_decay, max_length, "
+                    "truncation_side; it stands at the top"
+                )
+            ],
+        ),
+        (
             "space.learning_rate.stp=1",
             [
                 (

@@ -179,9 +179,13 @@ def test_file_that_is_no_database(tmp_path: Path) -> None:
     """A text file in place of the database is told, and left as it is."""
     path = tmp_path / "hpo.db"
     path.write_text("these are notes\n" * 100)
-    with pytest.raises(StorageError, match=r"hpo\.db: file is not a database"):
+    with pytest.raises(StorageError, match=r"hpo\.db, which is no SQLite database"):
         storage.open_storage(str(path))
+    with pytest.raises(StorageError, match=r"found the folder .*; expected a file"):
+        storage.open_storage(str(tmp_path))
     assert path.read_text() == "these are notes\n" * 100
+    assert [each.name for each in tmp_path.iterdir()] == ["hpo.db"]
+    assert not tmp_path.with_name(f"{tmp_path.name}.lock").exists()
 
 
 def test_default_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

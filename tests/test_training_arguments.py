@@ -84,6 +84,7 @@ def test_sound_spaces_pass(space: dict[str, Any]) -> None:
         ("per_gpu_train_batch_size", 8, "not know; expected per_device_train_batch_size"),
         ("max_length", 64, "found no training argument; expected it in [fine_tuning]"),
         ("model", "bert", "found no training argument; expected the key model at the top"),
+        ("keep_checkpoints", 2, "expected the key keep_checkpoints at the top"),
         ("seed", 1, "expected the key seed at the top"),
         ("output_dir", "x", "hpo chooses the folder of each trial; use --output"),
         ("hub_token", "hf_x", "a study file holds no secrets; use the variable HF_TOKEN"),
@@ -166,7 +167,7 @@ def test_all_problems_at_once() -> None:
         ({"bf16": True, "fp16": True}, "At most one of fp16 and bf16"),
         ({"dataloader_prefetch_factor": 2}, "dataloader_num_workers"),
         ({"logging_steps": 1.5}, "must be an integer if bigger than 1"),
-        ({"report_to": "wandbb"}, "wandbb is not supported"),
+        ({"lr_scheduler_kwargs": {"foo": 1}}, "unexpected keyword argument 'foo'"),
         ({"accelerator_config": {"x": 1}}, "unexpected keyword argument"),
     ],
 )
@@ -175,6 +176,34 @@ def test_arguments_that_exclude_each_other(training: dict[str, Any], problem: st
     (found,) = problems(training)
     assert found.startswith("[training]: refused by transformers: ")
     assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("report_to", "wandbb", "wandbb is not supported"),
+        ("report_to", "mlflow", "mlflow is not installed"),
+        ("optim", "lomo", "lomo_optim"),
+        ("optim", "adamw_bnb_8bit", "bitsandbytes"),
+        ("lr_scheduler_type", "cosine_with_min_lr", "min_lr"),
+        ("lr_scheduler_type", "warmup_stable_decay", "num_decay_steps"),
+    ],
+)
+def test_what_a_trial_could_not_build(name: str, value: str, problem: str) -> None:
+    """Reporters, optimizers and schedules that lack something are told before the first trial."""
+    (found,) = problems({name: value})
+    assert found.startswith(f'training.{name}: found "{value}"; refused by transformers: ')
+    assert problem in found
+
+
+def test_searched_schedules_are_built() -> None:
+    """Each value of a choice is built; arguments that suit all of them are no mistake."""
+    values = ["cosine_with_min_lr", "linear"]
+    space = {"lr_scheduler_type": {"type": "choice", "values": values}}
+    (found,) = problems({"lr_scheduler_kwargs": {"min_lr_rate": 0.1}}, space)
+    assert found.startswith('space.lr_scheduler_type: found "linear"; refused by transformers: ')
+    space = {"lr_scheduler_type": {"type": "choice", "values": ["constant", "linear"]}}
+    assert problems(space=space) == []
 
 
 def test_checking_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

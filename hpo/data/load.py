@@ -20,6 +20,8 @@ from hpo.data.tags import read_as_iob2
 from hpo.errors import DataError
 from hpo.spec import DataSpec
 
+_FEW = "data.max_train_rows leaves too few rows?"
+
 
 @dataclass(frozen=True)
 class StudyData:
@@ -87,7 +89,7 @@ def load_data(
         )
         train = train.take(subset(train, layout, spec.max_train_rows, seed))
     first, second = make_split(train, layout), make_split(validation, layout)
-    _check_learnable(first, layout)
+    _check_learnable(first, layout, spec)
     notices += _oddities(first, second)
     return StudyData(first, second, labels, fingerprint(train, validation, labels), notices)
 
@@ -148,16 +150,17 @@ def _class_names(splits: Sequence[Rows], spec: DataSpec) -> list[str]:
     return [*declared, *sort_names(found - declared.keys())]
 
 
-def _check_learnable(train: Split, layout: Layout) -> None:
+def _check_learnable(train: Split, layout: Layout, spec: DataSpec) -> None:
+    few = spec.max_train_rows is not None and len(train.rows) == spec.max_train_rows
     if layout == "tokens" and not train.counts:
         raise DataError(
-            f"data.train: found no entity in {len(train.rows)} rows; expected tags besides O (is "
-            "data.tags_column right?)"
+            f"data.train: found no entity in {len(train.rows)} rows; expected tags besides O "
+            f"({_FEW if few else 'is data.tags_column right?'})"
         )
     if layout == "text" and len(train.counts) < 2:
         raise DataError(
             f"data.train: found one class, {listed(list(train.counts))}; expected two or more "
-            "(is data.label_column right?)"
+            f"({_FEW if few else 'is data.label_column right?'})"
         )
 
 

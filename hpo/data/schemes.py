@@ -43,6 +43,15 @@ class Evidence:
             return "BIOES" if self.bioes >= self.bilou else "BILOU"
         return "IOB1" if self.iob1 > self.iob2 else "IOB2"
 
+    def __add__(self, other: "Evidence") -> "Evidence":
+        """Return what two data sets say together."""
+        return Evidence(
+            self.iob1 + other.iob1,
+            self.iob2 + other.iob2,
+            self.bioes + other.bioes,
+            self.bilou + other.bilou,
+        )
+
     def add(self, tags: Iterable[str]) -> None:
         """Count the evidence of one sentence."""
         previous = _OUTSIDE
@@ -56,6 +65,14 @@ class Evidence:
             self.bioes += letter in "EMSW"
             self.bilou += letter in "LU"
             previous = (letter, kind)
+
+
+def evidence_of(sentences: Iterable[Iterable[str]]) -> Evidence:
+    """Count the evidence of a data set."""
+    evidence = Evidence()
+    for tags in sentences:
+        evidence.add(tags)
+    return evidence
 
 
 @lru_cache(maxsize=100_000)

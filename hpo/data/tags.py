@@ -4,7 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hpo.data.rows import Rows
-from hpo.data.schemes import Evidence, InvalidSequenceError, Scheme, parse_tag, to_iob2
+from hpo.data.schemes import (
+    Evidence,
+    InvalidSequenceError,
+    Scheme,
+    evidence_of,
+    parse_tag,
+    to_iob2,
+)
 from hpo.data.tables import Problems, listed
 from hpo.errors import DataError
 from hpo.spec import DataSpec
@@ -19,17 +26,24 @@ class Tagging:
         labels: the names in the order of the model's outputs, in IOB2.
         spec: may name the scheme and the labels; then they are not to be guessed.
         mixed: whether entities begin in the way of IOB1 and in that of IOB2.
+        apart: whether that is because one split is in IOB1 throughout and the other in IOB2.
     """
 
     scheme: Scheme
     labels: list[str]
     spec: DataSpec
     mixed: bool
+    apart: bool = False
 
     def notice(self) -> list[str]:
         """Say what is converted, if anything is."""
         if self.scheme == "IOB2":
             return []
+        if self.apart:
+            return [
+                "Of train and validation one is in IOB1, the other in IOB2, as their sequences "
+                "show; both are read as IOB2."
+            ]
         how = "as data.scheme says" if self.spec.scheme else "as their sequences show"
         return [f"The tags are in {self.scheme}, {how}; they are read as IOB2."]
 
@@ -63,6 +77,7 @@ class Tagging:
         return f" ({self.scheme} was recognised over train and validation; see data.scheme)"
 
 
+_ENOUGH = 10  # entities of a split that agree are its scheme, and no mistake
 _READS_BOTH = "data.scheme = 'IOB1' reads both, each B- as a beginning"
 
 
@@ -76,18 +91,19 @@ def read_as_iob2(splits: Sequence[Rows], spec: DataSpec) -> tuple[Tagging, list[
     Raises:
         DataError: the tags that do not fit, or `data.labels` are no tags, O among them.
     """
-    evidence = Evidence()
-    for rows in splits:
-        for tags in rows.targets:
-            evidence.add(tags)
-    scheme = spec.scheme or evidence.scheme()
+    each = [evidence_of(rows.targets) for rows in splits]
+    together = sum(each, Evidence())
+    scheme = spec.scheme or together.scheme()
     guessed = spec.scheme is None and scheme in ("IOB1", "IOB2")
-    mixed = guessed and evidence.iob1 > 0 and evidence.iob2 > 0
-    tagging = Tagging(scheme, _output_labels(splits, spec, scheme), spec, mixed)
+    mixed = guessed and together.iob1 > 0 and together.iob2 > 0
+    apart = mixed and all(_ENOUGH <= max(one.iob1, one.iob2) == one.iob1 + one.iob2 for one in each)
+    if apart:
+        scheme = "IOB1"  # which reads what is right IOB2 in the same way
+    tagging = Tagging(scheme, _output_labels(splits, spec, scheme), spec, mixed, apart)
     problems = Problems()
     converted = []
     for rows in splits:
-        if mixed and scheme == "IOB1":
+        if mixed and not apart and scheme == "IOB1":
             _refuse_lone_b(rows, problems)
         converted.append(tagging.convert(rows, problems))
     problems.raise_any()

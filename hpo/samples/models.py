@@ -66,9 +66,9 @@ def build(family: str, texts: Iterable[str], folder: Path) -> Path:
         ModelError: the family is unknown, there is no text, or the folder holds something else.
     """
     if family not in _FAMILIES:
+        found, known = f"sample:{family}", [f"sample:{name}" for name in FAMILIES]
         raise ModelError(
-            f"model: found 'sample:{family}'; known are "
-            f"{', '.join(f'sample:{name}' for name in FAMILIES)}{nearest(family, FAMILIES)}"
+            f"model: found {found!r}; known are {', '.join(known)}{nearest(found, known)}"
         )
     if _is_model(folder):
         return folder

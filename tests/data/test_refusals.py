@@ -157,6 +157,18 @@ def test_one_scheme_for_all_splits(
     assert found[0].startswith(problem)
 
 
+def test_splits_may_have_schemes_of_their_own(study: Study) -> None:
+    """Where each split keeps to its scheme throughout, both are read, and that is said."""
+    study.write({"a.conll": "a I-X\nb B-X\n\n" * 20, "v.conll": "c B-X\nd I-X\n\n" * 20})
+    data = study.load("tokens", train="a.conll", validation="v.conll")
+    assert data.train.rows["tags"][0] == ["B-X", "B-X"]
+    assert data.validation.rows["tags"][0] == ["B-X", "I-X"]
+    assert any("one is in IOB1, the other in IOB2" in notice for notice in data.notices)
+    study.write({"v.conll": "c B-X\nd I-X\n\n" * 20 + "e I-X\n"})
+    first, *_ = problems(study, "tokens", train="a.conll", validation="v.conll")
+    assert first.startswith("v.conll, line 1: found 'B-X', which does not touch an entity")
+
+
 def test_a_declared_scheme_settles_a_mixture(study: Study) -> None:
     """Where both ways of beginning occur, scheme = 'IOB1' reads both."""
     study.write({"a.conll": "a B-X\nb I-X\n\nc O\nd I-Y\n", "v.conll": "e I-X\n"})

@@ -92,7 +92,12 @@ def test_data_and_output_mistakes_at_once(hpo: Hpo) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("fine_tuning.max_length=9999", "max_length: found 9999"),
+        (
+            "fine_tuning.max_length=9999",
+            "fine_tuning.max_length: found 9999; the model sample:bert",
+        ),
+        ('space.freeze={type="choice", values=["layers:9"]}', "space.freeze: found 'layers:9'"),
+        ("data.max_train_rows=1", "data.max_train_rows leaves too few rows"),
         ("model=no/such-model", "model no/such-model"),
         ("objective.metric=neutral.f1", "negative, positive"),
     ],
@@ -103,6 +108,15 @@ def test_model_mistake_is_told(hpo: Hpo, option: str, message: str) -> None:
     ended = hpo("check", "--set", option)
     assert (ended.code, ended.stdout) == (2, ""), ended.stderr
     assert message in ended.stderr
+
+
+def test_optimizer_is_built_around_the_model(hpo: Hpo) -> None:
+    """What an optimizer lacks only shows with a real model where it names some of its modules."""
+    galore = {"optim": "galore_adamw", "optim_target_modules": ["attn"], "num_train_epochs": 1}
+    write_study(hpo.folder / "study.toml", {"training": galore})
+    ended = hpo("check")
+    assert ended.code == 2
+    assert "model sample:bert: refused by transformers' Trainer: ImportError: " in ended.stderr
 
 
 def test_unreadable_file(hpo: Hpo, tmp_path: Path) -> None:

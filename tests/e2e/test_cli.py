@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,26 @@ def test_unknown_study_and_storage(hpo: Hpo) -> None:
     assert "did you mean 'first'?" in missing.stderr
     several = hpo("status")
     assert (several.code, "first, second" in several.stderr) == (2, True)
+
+
+def test_conclusion_names_a_command_that_works(hpo: Hpo) -> None:
+    """The hint at the end names output, storage and study as this shell takes them."""
+    write_study(hpo.folder / "study.toml", {"training": {"num_train_epochs": 1}})
+    for place in (["--output", "odd 'folder"], ["--storage", "odd 'file.db"]):
+        ended = hpo("run", "--trials", "1", "--name", "a b", *place)
+        assert ended.code == 0, ended.stderr
+        hint = ended.stdout.splitlines()[-1].removeprefix("trials   ")
+        _, *words = shlex.split(hint)
+        assert "1 COMPLETE; budget: 1 trial" in hpo(*words).stdout
+
+
+def test_a_spent_budget_is_told(hpo: Hpo) -> None:
+    """Running a study that is done already says that nothing is left, and how to go on."""
+    write_study(hpo.folder / "study.toml", {"training": {"num_train_epochs": 1}})
+    hpo("run", "--trials", "2")
+    again = hpo("run", "--trials", "1")
+    assert again.code == 0
+    assert "2 done already; nothing is left to run (a larger --trials goes on)" in again.stderr
 
 
 def test_starter_is_written_once(tmp_path: Path) -> None:

@@ -133,9 +133,11 @@ def test_three_failures_alike_end_a_study(hpo: Hpo) -> None:
     assert ended.code == 5
     assert "the first 3 trials failed for the same reason: 3 × diverged (Diverged: " in ended.stderr
     assert ended.json()["exit_code"] == 5
+    best = hpo("best", "--json")
+    assert (best.code, best.json()["best"], best.json()["exit_code"]) == (5, None, 5)
+    assert "no trial has succeeded" in best.stderr
     assert len(trials_of(hpo, "study-random")) == 3
     assert not list((hpo.folder / "runs" / "study-random").glob("trial-*"))
-    assert hpo("best").stdout.strip() == "study study-random: no trial has completed yet"
 
 
 def test_a_grid_is_run_once_each(hpo: Hpo) -> None:
@@ -210,8 +212,9 @@ def test_mistakes_are_told_at_once(hpo: Hpo) -> None:
         (["--set", "objective.metric=acuracy"], 2, "did you mean 'accuracy'?"),
         (["--set", "objective.metric=neutral.f1"], 2, "negative, positive"),
         (["--set", "task=nerr"], 2, "task: found 'nerr'; known are ner, sentiment"),
+        (["--name", " "], 2, "--name: found an empty name"),
         (["--strategy", "tpee"], 2, "strategy: found 'tpee'; known are"),
-        (["--set", "model=no/such-model"], 2, "model no/such-model: found neither a folder"),
+        (["--set", "model=no/such-model"], 2, "model no/such-model: found no folder of that name"),
         (["--set", "model=sample:bret"], 2, "sample:bert"),
         (["--set", "data.train=none.jsonl"], 2, "none.jsonl"),
         (["--set", "budget.trials"], 2, "expected KEY=VALUE"),
@@ -219,7 +222,7 @@ def test_mistakes_are_told_at_once(hpo: Hpo) -> None:
         (["--trials", "0"], 2, "--trials"),
         (["--output", "train.jsonl/below"], 2, "--output: "),
         (["--storage", "mysql://root@localhost/x"], 4, "found mysql; expected sqlite"),
-        (["--storage", "sqlite:///train.jsonl"], 4, "not a database"),
+        (["--storage", "sqlite:///train.jsonl"], 4, "no SQLite database"),
         (["--storage", "postgresql://u:canary@127.0.0.1:9/x"], 4, "127.0.0.1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
