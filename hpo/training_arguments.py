@@ -259,8 +259,10 @@ def _value_problem(name: str, value: object) -> str | None:
         return f"found {show(value)}; expected {argument.expected()}{near}"
     if name == "eval_strategy" and value == "no":
         return 'found "no"; expected "epoch" or "steps": the objective is read from evaluations'
-    if name == "save_strategy" and value == "best":
-        return 'found "best"; expected "epoch" or "steps": the best is kept whatever this says'
+    if name == "save_strategy" and value in {"best", "no"}:
+        return f'found "{value}"; expected "epoch" or "steps": the best is kept whatever this says'
+    if name == "max_steps" and value == 0:
+        return "found 0; expected at least 1, or -1 for num_train_epochs"
     if isinstance(value, int | float) and (bounds := _bounds_problem(name, value)):
         return bounds
     return None

@@ -80,7 +80,9 @@ def _read(detail: ErrorDetails, parts: Mapping[str, type[BaseModel]]) -> Iterato
         case kind if kind in _EXPECTED:
             yield found, _EXPECTED[kind]
         case _:
-            limits = [f"{word} {context[key]:g}" for key, word in _LIMITS.items() if key in context]
+            limits = [
+                f"{word} {_number(context[key])}" for key, word in _LIMITS.items() if key in context
+            ]
             yield found, "".join(limits) or detail["msg"].removeprefix("Input should be ")
 
 
@@ -94,6 +96,10 @@ def _key(detail: ErrorDetails) -> str:
     elif location[0] == "training":
         del location[2:]
     return ".".join(location)
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _alternatives(texts: list[str]) -> str:

@@ -65,7 +65,13 @@ class Workspace:
                 f"objective.metric: found {metric!r}; known are {', '.join(known)} "
                 f"(and NAME.f1 and so on of one class){nearest(metric, known)}"
             )
-        direction = self.spec.objective.direction or known.get(metric, "maximize")
+        usual = known.get(metric, "maximize")
+        direction = self.spec.objective.direction or usual
+        if direction != usual:
+            raise SpecError(
+                f"objective.direction: found {direction!r} for {metric}, a search for the worst; "
+                f"expected {usual!r}"
+            )
         return Objective(metric, direction == "maximize")
 
     def check_class_metric(self) -> None:

@@ -84,6 +84,8 @@ def test_sound_spaces_pass(space: dict[str, Any]) -> None:
         ("per_gpu_train_batch_size", 8, "not know; expected per_device_train_batch_size"),
         ("max_length", 64, "found no training argument; expected it in [fine_tuning]"),
         ("model", "bert", "found no training argument; expected the key model at the top"),
+        ("save_strategy", "no", 'found "no"; expected "epoch" or "steps"'),
+        ("max_steps", 0, "found 0; expected at least 1, or -1 for num_train_epochs"),
         ("keep_checkpoints", 2, "expected the key keep_checkpoints at the top"),
         ("seed", 1, "expected the key seed at the top"),
         ("output_dir", "x", "hpo chooses the folder of each trial; use --output"),

@@ -60,8 +60,11 @@ def load_data(
     Raises:
         DataError: all that is wrong, each problem with file, row and reason.
     """
+    _check_columns(spec, layout)
     splits = _train_and_validation(open_source(spec, layout, folder), spec, layout)
     notices = []
+    if len(splits) > 1 and "validation_fraction" in spec.model_fields_set:
+        notices.append("data.validation_fraction has no effect: there is a validation split.")
     if layout == "tokens":
         tagging, splits = read_as_iob2(splits, spec)
         labels = tagging.labels
@@ -90,8 +93,19 @@ def load_data(
         train = train.take(subset(train, layout, spec.max_train_rows, seed))
     first, second = make_split(train, layout), make_split(validation, layout)
     _check_learnable(first, layout, spec)
+    if layout == "text":
+        _check_comparable(first, second)
     notices += _oddities(first, second)
     return StudyData(first, second, labels, fingerprint(train, validation, labels), notices)
+
+
+def _check_columns(spec: DataSpec, layout: Layout) -> None:
+    others = {"text": ("tokens_column", "tags_column", "scheme"),
+              "tokens": ("text_column", "label_column")}  # fmt: skip
+    kind = {"text": "texts", "tokens": "tagged words"}[layout]
+    found = [name for name in others[layout] if name in spec.model_fields_set]
+    if problems := [f"data.{name}: found for a task of {kind}; leave it out" for name in found]:
+        raise DataError(problems)
 
 
 def load_test(
@@ -161,6 +175,15 @@ def _check_learnable(train: Split, layout: Layout, spec: DataSpec) -> None:
         raise DataError(
             f"data.train: found one class, {listed(list(train.counts))}; expected two or more "
             f"({_FEW if few else 'is data.label_column right?'})"
+        )
+
+
+def _check_comparable(train: Split, validation: Split) -> None:
+    found = validation.counts
+    if len(found) > 1 and not found.keys() & train.counts.keys():
+        raise DataError(
+            f"data.validation: found {listed(list(found))}, none of which train has; expected its "
+            f"labels, {listed(list(train.counts))} (are numbers meant by names? see data.labels)"
         )
 
 

@@ -98,6 +98,8 @@ def test_data_and_output_mistakes_at_once(hpo: Hpo) -> None:
         ),
         ('space.freeze={type="choice", values=["layers:9"]}', "space.freeze: found 'layers:9'"),
         ("data.max_train_rows=1", "data.max_train_rows leaves too few rows"),
+        ("data.tags_column=x", "data.tags_column: found for a task of texts; leave it out"),
+        ("objective.direction=minimize", "'minimize' for accuracy, a search for the worst"),
         ("model=no/such-model", "model no/such-model"),
         ("objective.metric=neutral.f1", "negative, positive"),
     ],
@@ -108,6 +110,19 @@ def test_model_mistake_is_told(hpo: Hpo, option: str, message: str) -> None:
     ended = hpo("check", "--set", option)
     assert (ended.code, ended.stdout) == (2, ""), ended.stderr
     assert message in ended.stderr
+
+
+def test_validation_has_labels_of_its_own(hpo: Hpo) -> None:
+    """Where no label of validation occurs in train, nothing could be learned for it."""
+    write_study(hpo.folder / "study.toml")
+    (hpo.folder / "validation.jsonl").write_text(
+        '{"text": "good", "label": "1"}\n{"text": "bad", "label": "0"}\n'
+    )
+    ended = hpo("check")
+    assert (ended.code, "data.validation: found '0', '1', none of which" in ended.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_optimizer_is_built_around_the_model(hpo: Hpo) -> None:
