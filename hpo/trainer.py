@@ -111,10 +111,12 @@ class FineTuner(Trainer):
 
 
 class _ReplayedSampler(LengthGroupedSampler):
-    """Length-grouped order that depends on seed and epoch only.
+    """Length-grouped batches, in an order that depends on seed and epoch only.
 
     Upstream draws it from the global random state, which a resume in mid-epoch cannot restore
-    before the order is drawn: some examples would be seen twice and others never.
+    before the order is drawn: some examples would be seen twice and others never. And it leaves the
+    batches of each fifty sorted, so that an epoch of a small data set goes from its longest texts
+    to its shortest; here they are shuffled, but for the very first, which needs the most memory.
     """
 
     def __init__(self, drawn: LengthGroupedSampler, seed: int) -> None:
@@ -128,8 +130,11 @@ class _ReplayedSampler(LengthGroupedSampler):
 
     def __iter__(self) -> Iterator[int]:
         self.generator.manual_seed(self.seed * 1_000_003 + self.epoch)
-        grouped: Iterator[int] = super().__iter__()  # type: ignore[no-untyped-call]
-        return grouped
+        grouped = list(super().__iter__())  # type: ignore[no-untyped-call]
+        whole = len(grouped) // self.batch_size
+        shuffled = torch.randperm(max(0, whole - 1), generator=self.generator).tolist()
+        for batch in dict.fromkeys([0, *(number + 1 for number in shuffled), whole]):
+            yield from grouped[batch * self.batch_size : (batch + 1) * self.batch_size]
 
 
 def _argmax(logits: Any, _labels: Any) -> torch.Tensor:
