@@ -4,6 +4,9 @@ WORKERS ?= 2
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+# --use-pep517: seqeval is no wheel, and pip before 23.1 fails to run its setup.py
+INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --use-pep517 \
+	--constraint constraints.txt
 # One thread a process: two test processes with a thread a core each would fight for the cores.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
@@ -22,6 +25,8 @@ demo: $(READY) ## Search on the two samples; no hub, no GPU, a few minutes
 	@echo 'Database: runs/hpo.db; one folder a study beside it, with the best checkpoint.'
 
 test: $(READY) ## Run all tests
+	@$(BIN)/python -m tests.postgres_programs 2>/dev/null \
+		|| $(INSTALL) --editable '.[postgresql]'
 	$(TEST_ENV) $(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 lint: $(READY) ## Check style, formatting and the floors
@@ -40,13 +45,11 @@ bench: $(READY) ## Measure trial time, memory and disk against a plain Trainer s
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r benchmarks/requirements.txt
 	$(TEST_ENV) $(BIN)/python -m benchmarks.trial_time $(ARGS)
 
-# --use-pep517: seqeval is no wheel, and pip before 23.1 fails to run its setup.py
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'make: $(PYTHON) is missing or older than 3.11; try make PYTHON=python3.12' >&2; exit 1; }
 	@echo 'Making the environment in .venv with the versions of constraints.txt; minutes, once ...'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --use-pep517 \
-		--constraint constraints.txt --editable '.[dev]'
+	@$(INSTALL) --editable '.[dev]'
 	@touch $@
 	@echo 'The environment is ready.'

@@ -10,6 +10,7 @@ HpoError                     exit 1, a fault of ours
 ├── StudyFailed              exit 5, no trial succeeded or too many failed
 └── HandedBack               exit 75, interrupted by a signal; the trial can be continued
 
+LeaseLost                    ends a worker's part in a trial, never the worker
 TrialFailed                  ends one trial, never the study; `reason` is stored with the trial
 ├── Diverged                 "diverged"
 ├── OutOfMemory              "out of memory"
@@ -80,6 +81,10 @@ class HandedBack(HpoError):
     """A signal asked the process to go; the running trial was saved and can be continued."""
 
     exit_code = 75
+
+
+class LeaseLost(Exception):
+    """A worker's ticket is somebody else's now: what it does with the trial no longer counts."""
 
 
 class TrialFailed(Exception):

@@ -9,6 +9,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -18,18 +19,21 @@ import optuna
 from filelock import FileLock
 from optuna.storages import RDBStorage
 from pydantic import ValidationError
-from sqlalchemy import Engine, create_engine, event, inspect
+from sqlalchemy import Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
+from hpo.binding import BindingStorage
 from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
+from hpo.leases import TABLE, create_table
 from hpo.plugins import nearest
 from hpo.spec import StudySpec
 
 SPEC = "hpo:spec"
 METRIC = "hpo:metric"
 NOTICES = "hpo:notices"
-FOLDER = "hpo:folder"  # where the last run put its trials
+DATA = "hpo:data"  # where the relative paths of the study file start, on the machine it came from
 VERSIONS = "hpo:versions"
 ID = "hpo:id"
 DIGEST = "hpo:digest"
@@ -37,6 +41,8 @@ FINGERPRINT = "hpo:fingerprint"  # of the data
 _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
 _SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat2.html#magic_header_string
 _SQLITE_TIMEOUT = 60.0  # seconds that a writer waits for another one
+_LAST_TABLE = "alembic_version"  # where it is, Optuna's others are, with their version
+_SCHEMA_LOCK = int.from_bytes(b"hpo:make")  # any number that no one else uses in the database
 
 
 def default_url(output: Path) -> str:
@@ -47,7 +53,7 @@ def default_url(output: Path) -> str:
     return URL.create("sqlite", database=str(output / "hpo.db")).render_as_string()
 
 
-def open_storage(url: str, *, create: bool = True) -> RDBStorage:
+def open_storage(url: str, *, create: bool = True) -> BindingStorage:
     """Connect to a storage; its tables are created where it is new.
 
     Args:
@@ -62,8 +68,7 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
         with told(parsed, *_OPENING):
             return _open_sqlite(parsed, create=create)
     with told(parsed, *_OPENING):
-        url = parsed.render_as_string(hide_password=False)
-        return RDBStorage(url, skip_table_creation=not create)
+        return _open_postgresql(parsed, create=create)
 
 
 def _parse(url: str) -> URL:
@@ -101,7 +106,7 @@ def without_password(url: str) -> str:
     return shown(make_url(url)) if "://" in url else url
 
 
-def _open_sqlite(url: URL, *, create: bool) -> RDBStorage:
+def _open_sqlite(url: URL, *, create: bool) -> BindingStorage:
     path = Path(str(url.database))
     if not create and not path.exists():
         raise StorageError(f"storage: found no file {path}; nothing has been run there yet")
@@ -112,16 +117,68 @@ def _open_sqlite(url: URL, *, create: bool) -> RDBStorage:
         engine.dispose()
         if "studies" not in tables:
             raise StorageError(f"storage: found no studies in {path}; nothing has been run there")
-        return RDBStorage(url.render_as_string(), skip_table_creation=True)
+        return BindingStorage(url.render_as_string(), skip_table_creation=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Optuna creates its tables without a lock: of many workers that start at once most crash.
-    with FileLock(f"{path}.lock"):
-        storage = RDBStorage(
+    with _one_at_a_time(url):
+        storage = BindingStorage(
             url.render_as_string(hide_password=False),
             engine_kwargs={"connect_args": {"timeout": _SQLITE_TIMEOUT}},
         )
+        create_table(storage.engine)
     _serialise_writers(storage.engine)
     return storage
+
+
+def _open_postgresql(url: URL, *, create: bool) -> BindingStorage:
+    opened = partial(
+        BindingStorage, url.render_as_string(hide_password=False),
+        engine_kwargs={"connect_args": _options(url), "pool_pre_ping": True},
+    )  # fmt: skip
+    engine = create_engine(url, connect_args=_options(url), poolclass=NullPool)
+    tables = inspect(engine).get_table_names()
+    if not create and _LAST_TABLE not in tables:
+        raise StorageError(f"storage {shown(url)}: found no studies; nothing has been run")
+    if not create or {_LAST_TABLE, TABLE} <= set(tables):
+        storage = opened(skip_table_creation=True)
+    else:
+        with _one_at_a_time(url):
+            storage = opened()
+            create_table(storage.engine)
+    _use_utc(storage.engine)
+    return storage
+
+
+def _use_utc(engine: Engine) -> None:
+    # Optuna stores times without a zone, and the database compares them with its own. The option
+    # above says so too, for a pooler; but the variable PGTZ would win over it.
+    @event.listens_for(engine, "connect")
+    def _set_zone(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TIME ZONE 'UTC'")
+        connection.commit()
+
+    engine.dispose()  # the connections that came before
+
+
+def _options(url: URL) -> dict[str, str]:
+    return {"options": " ".join((*url.normalized_query.get("options", ()), "-c timezone=UTC"))}
+
+
+@contextmanager
+def _one_at_a_time(url: URL) -> Iterator[None]:
+    """Let one process at a time, wherever it runs, make tables or studies."""
+    if url.get_backend_name() == "sqlite":
+        with FileLock(f"{url.database}.lock"):
+            yield
+        return
+    engine = create_engine(
+        url, connect_args=_options(url), isolation_level="AUTOCOMMIT", poolclass=NullPool
+    )
+    with engine.connect() as connection:
+        # The lock ends with the connection, whatever happens.
+        connection.execute(select(func.pg_advisory_lock(_SCHEMA_LOCK)))
+        yield
 
 
 def _check_sqlite(path: Path) -> None:
@@ -156,6 +213,7 @@ def create_or_attach(
     *,
     direction: Literal["maximize", "minimize"],
     facts: dict[str, Any],
+    first: dict[str, Any] | None = None,
 ) -> optuna.Study:
     """Create a study with its specification, or attach to the one that has the same.
 
@@ -165,13 +223,14 @@ def create_or_attach(
         spec: what it is; stored, so that a study file edited later cannot split it.
         direction: whether a larger or a smaller objective is better.
         facts: whatever else its trials must agree on, such as the fingerprint of the data.
+        first: what else is stored by whoever creates the study.
 
     Raises:
         StudyMismatch: it exists with another specification or other facts; each difference is
             named.
         StorageError: the storage failed, or holds a study of that name that is not ours.
     """
-    with told(storage.engine.url):
+    with told(storage.engine.url), _one_at_a_time(storage.engine.url):
         study = optuna.create_study(
             storage=storage, study_name=name, direction=direction, load_if_exists=True,
             pruner=optuna.pruners.NopPruner(),
@@ -180,7 +239,7 @@ def create_or_attach(
         if SPEC not in stored:
             if study.get_trials(deepcopy=False):
                 raise StorageError(f"study {name!r}: exists, but was not made by hpo")
-            for key, value in facts.items():
+            for key, value in {**facts, **(first or {})}.items():
                 study.set_user_attr(key, value)
             study.set_user_attr(ID, uuid4().hex)
             study.set_user_attr(DIGEST, spec.digest())
@@ -229,6 +288,13 @@ def load(storage: RDBStorage, name: str) -> optuna.Study:
         if SPEC not in study.user_attrs:
             raise BadInput(f"study {name!r}: was not made by hpo")
         return study
+
+
+def engine_of(study: optuna.Study) -> Engine:
+    """Return the engine of the storage that a study of ours is in."""
+    backend: Any = study._storage  # noqa: SLF001 - Optuna has no name for it
+    engine: Engine = getattr(backend, "_backend", backend).engine
+    return engine
 
 
 def study_names(storage: RDBStorage) -> list[str]:

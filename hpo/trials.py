@@ -1,9 +1,9 @@
 """A finished trial as everything that reads a study sees it: read-only, without torch."""
 
-import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -18,10 +18,12 @@ None is that of a second Ctrl-C which came while upstream had the word.
 
 POISON = "killed every time"
 
-FOLDER = "hpo:folder"
-ATTEMPT = "hpo:attempt"
-DEATHS = "hpo:deaths"  # of processes that ran it
-WORKER = "worker"  # host:process
+TICKET = "hpo:ticket"  # the number of the trial's ticket, see `hpo.leases`
+EPOCH = "hpo:epoch"  # of the claim under which the trial was created
+EARLIER = "hpo:earlier"  # the numbers of the attempts before this one
+WORKER = "worker"
+OUTPUT = "hpo:output"  # the study's folder where the trial ran
+FIRST_STEP = "first_step"  # behind 0, where an earlier attempt was resumed
 CHECKPOINT = "checkpoint"  # relative to the folder of the study
 REASON = "reason"
 
@@ -39,7 +41,8 @@ class TrialResult:
         evaluations: each with `epoch`, `step`, `metrics`, `seconds`.
         seconds: wall clock.
         reason: why it failed, in a word or two; `error` is the whole sentence.
-        checkpoint: where the weights of the best evaluation are, or were.
+        checkpoint: where the weights of the best evaluation are; None once they are deleted.
+        counts: whether it counts against the budget.
         record: everything else that is stored: recipe, device, peak memory, …
     """
 
@@ -53,11 +56,12 @@ class TrialResult:
     reason: str | None
     error: str | None
     checkpoint: str | None
+    counts: bool
     record: dict[str, Any]
 
     @classmethod
-    def of(cls, trial: FrozenTrial, folder: str | None = None) -> "TrialResult":
-        """Read a trial of Optuna's; `folder` is that of its study."""
+    def of(cls, trial: FrozenTrial) -> "TrialResult":
+        """Read a trial of Optuna's."""
         attrs = trial.user_attrs
         return cls(
             number=trial.number,
@@ -69,7 +73,8 @@ class TrialResult:
             seconds=active_seconds(trial) if trial.state.is_finished() else None,
             reason=attrs.get(REASON),
             error=attrs.get("error"),
-            checkpoint=_below(folder, attrs.get(CHECKPOINT)),
+            checkpoint=_below(attrs.get(OUTPUT), attrs.get(CHECKPOINT)),
+            counts=has_outcome(trial),
             record={name: attrs[name] for name in sorted(attrs) if name not in _FIELDS},
         )
 
@@ -78,7 +83,11 @@ _FIELDS = {"metrics", "evaluations", REASON, "error", CHECKPOINT}
 
 
 def _below(folder: str | None, path: str | None) -> str | None:
-    return path if path is None or folder is None else f"{folder}/{path}"
+    if path is None or folder is None:
+        return path
+    whole = Path(folder, path)
+    deleted = Path(folder).is_dir() and not whole.exists()  # else it is on another machine
+    return None if deleted else str(whole)
 
 
 def active_seconds(trial: FrozenTrial) -> float:
@@ -89,35 +98,45 @@ def active_seconds(trial: FrozenTrial) -> float:
     return trial.duration.total_seconds() if trial.duration is not None else 0.0
 
 
-def here() -> str:
-    """Return what a trial that this process runs stores as its worker."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def lives(worker: str) -> bool:
-    """Say whether the process that runs a trial may still be alive."""
-    if not worker:
-        return False  # it died before it could say who it was
-    host, _, process = worker.rpartition(":")
-    if host != socket.gethostname():
-        return True  # who knows
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return worker != here()
-
-
 def params_of(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters of a trial, also of one that waits for its turn or was cut short."""
     return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
-def folder_of(trial: FrozenTrial | Trial) -> str:
-    """Return the name of a trial's folder; one that continues another has that one's."""
-    return str(trial.user_attrs.get(FOLDER, f"trial-{trial.number:04d}"))
+def folder_of(trial: FrozenTrial | Trial | int) -> str:
+    """Return the name of a trial's folder, given it or its number."""
+    number = trial if isinstance(trial, int) else trial.number
+    return f"trial-{number:04d}"
+
+
+def latest_attempts(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the latest attempt of each ticket; a trial without a ticket stands for itself."""
+    latest: dict[object, FrozenTrial] = {}
+    for trial in trials:  # in the order of their numbers
+        latest[trial.user_attrs.get(TICKET, f"trial {trial.number}")] = trial
+    return list(latest.values())
+
+
+def wall_seconds(trials: Sequence[FrozenTrial], now: datetime) -> float:
+    """Return the wall clock from the first trial on, without the time in which no trial ran.
+
+    Args:
+        trials: all of a study.
+        now: as Optuna writes it, local time without a zone.
+    """
+    spans = []
+    for trial in trials:
+        if trial.datetime_start is not None:
+            seconds = active_seconds(trial)
+            end = trial.datetime_start + timedelta(seconds=seconds)
+            spans.append((trial.datetime_start, end if trial.state.is_finished() else now))
+    spans.sort()
+    total = timedelta()
+    until = spans[0][0] if spans else now
+    for start, end in spans:
+        total += max(timedelta(), end - max(start, until))
+        until = max(until, end)
+    return total.total_seconds()
 
 
 def has_outcome(trial: FrozenTrial) -> bool:

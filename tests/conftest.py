@@ -5,12 +5,16 @@ Slow libraries are imported inside the fixtures, so that the tests of pure modul
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres import Server, shared_server
+from tests.postgres_programs import NoServer
 
 if TYPE_CHECKING:
     from hpo.data import StudyData
@@ -21,9 +25,42 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is fir
 settings.register_profile("hpo", deadline=None)  # a busy machine is no failure
 settings.load_profile("hpo")
 
+POSTGRES = pytest.StashKey[Server]()
 FAMILIES = ("bert", "roberta", "gpt2", "openai-gpt")
 TRAIN_ROWS = 48
 OTHER_ROWS = 16
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let all workers of pytest-xdist share one PostgreSQL server, which ends with the run."""
+    stash = node.config.stash
+    with suppress(NoServer):  # the first test that wants it tells
+        if POSTGRES not in stash:
+            stash[POSTGRES] = shared_server()
+            node.config.add_cleanup(stash[POSTGRES].stop)
+        node.workerinput["postgres"] = stash[POSTGRES].url
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The PostgreSQL server of this test run; `tests.postgres.private_server` starts another."""
+    url = getattr(request.config, "workerinput", {}).get("postgres")
+    server = Server(url) if url else shared_server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without tables, of each kind in turn; the file of SQLite is not there yet."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'hpo.db'}"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    url = server.new_database()
+    yield url
+    server.drop(url)
 
 
 def write_rows(folder: Path, splits: Mapping[str, list[dict[str, Any]]]) -> Path:

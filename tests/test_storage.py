@@ -1,53 +1,68 @@
-"""Storage: URLs and their secrets, a safe SQLite queue, and studies that cannot be split."""
+"""Storage: URLs and their secrets, a queue that is safe, and studies that cannot be split."""
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from hpo import storage
 from hpo.errors import BadInput, StorageError, StudyMismatch
 from tests.forks import FORKS
+from tests.postgres import Server
 from tests.studies_made import make_spec
 
 CANARY = "c4n4ry"
 PROCESSES = 6
+OPENERS = 16
 TRIALS = 60
+
+
+@contextmanager
+def opened(url: str, *, create: bool = True) -> Iterator[RDBStorage]:
+    """Open a storage, and leave no connection behind."""
+    found = storage.open_storage(url, create=create)
+    try:
+        yield found
+    finally:
+        found.engine.dispose()
 
 
 def create(url: str, changes: dict[str, Any] | None = None, fingerprint: str = "f1") -> str:
     """Create the study or attach to it; return its id."""
-    study = storage.create_or_attach(
-        storage.open_storage(url), "study", make_spec(changes), direction="maximize",
-        facts={storage.FINGERPRINT: fingerprint},
-    )  # fmt: skip
-    return str(study.user_attrs[storage.ID])
+    with opened(url) as found:
+        study = storage.create_or_attach(
+            found, "study", make_spec(changes), direction="maximize",
+            facts={storage.FINGERPRINT: fingerprint},
+        )  # fmt: skip
+        return str(study.user_attrs[storage.ID])
 
 
 def claim(url: str) -> list[int]:
     """Take enqueued trials until none is left; return their marks."""
-    study = storage.load(storage.open_storage(url), "study")
     taken: list[int] = []
-    while True:
-        trial = study.ask()
-        if "mark" not in trial.user_attrs:
-            return taken
-        taken.append(int(trial.user_attrs["mark"]))
+    with opened(url) as found:
+        study = storage.load(found, "study")
+        while True:
+            trial = study.ask()
+            if "mark" not in trial.user_attrs:
+                return taken
+            taken.append(int(trial.user_attrs["mark"]))
 
 
-def in_processes(work: Callable[[str], Any], url: str) -> list[Any]:
-    """Let several processes do the same at the same moment."""
-    with FORKS.Manager() as manager, ProcessPoolExecutor(PROCESSES, mp_context=FORKS) as pool:
-        start = manager.Barrier(PROCESSES)
-        begun = [pool.submit(_at_once, start, work, url) for _ in range(PROCESSES)]
-        return [each.result() for each in begun]
+def names(url: str) -> list[str]:
+    """Open a database, new or not, and list its studies."""
+    with opened(url) as found:
+        return storage.study_names(found)
 
 
 def _at_once(start: Barrier, work: Callable[[str], Any], url: str) -> Any:
@@ -55,25 +70,49 @@ def _at_once(start: Barrier, work: Callable[[str], Any], url: str) -> Any:
     return work(url)
 
 
+@pytest.fixture(scope="module")
+def in_processes() -> Iterator[Callable[..., list[Any]]]:
+    """Let several processes do the same at the same moment."""
+    with FORKS.Manager() as manager, ProcessPoolExecutor(OPENERS, mp_context=FORKS) as pool:
+
+        def run(work: Callable[[str], Any], url: str, number: int = PROCESSES) -> list[Any]:
+            start = manager.Barrier(number)
+            begun = [pool.submit(_at_once, start, work, url) for _ in range(number)]
+            return [each.result() for each in begun]
+
+        yield run
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A database that is not there yet."""
-    return f"sqlite:///{tmp_path / 'new' / 'hpo.db'}"
+def url(database_url: str) -> str:
+    """A database that is new, of each kind in turn."""
+    return database_url
 
 
-def test_one_database_and_one_study_whoever_comes_first(url: str) -> None:
-    """Several processes on a new file: all get the same study."""
+@pytest.mark.parametrize("attempt", range(3))
+def test_many_workers_start_on_a_new_database(
+    url: str, attempt: int, in_processes: Callable[..., list[Any]]
+) -> None:
+    """Whoever creates the tables, all can use them."""
+    assert in_processes(names, url, OPENERS) == [[]] * OPENERS
+
+
+def test_one_database_and_one_study_whoever_comes_first(
+    url: str, in_processes: Callable[..., list[Any]]
+) -> None:
+    """Several processes on a new database: all get the same study."""
     ids = in_processes(create, url)
     assert len(set(ids)) == 1
     assert create(url) == ids[0]
 
 
-def test_each_trial_is_taken_once(url: str) -> None:
+def test_each_trial_is_taken_once(url: str, in_processes: Callable[..., list[Any]]) -> None:
     """Several processes empty one queue: every trial once, none twice."""
     create(url)
-    study = storage.load(storage.open_storage(url), "study")
-    for mark in range(TRIALS):
-        study.enqueue_trial({}, user_attrs={"mark": mark})
+    with opened(url) as found:
+        study = storage.load(found, "study")
+        for mark in range(TRIALS):
+            study.enqueue_trial({}, user_attrs={"mark": mark})
     taken = Counter(mark for marks in in_processes(claim, url) for mark in marks)
     assert taken == dict.fromkeys(range(TRIALS), 1)
 
@@ -90,31 +129,81 @@ def test_attaching_names_each_difference(url: str) -> None:
         "fingerprint: stored f1, found f2",
     ]
     assert create(url, {"budget": {"trials": 9}, "keep_checkpoints": 3}) == first
-    stored = storage.spec_of(storage.load(storage.open_storage(url), "study"))
+    with opened(url) as found:
+        stored = storage.spec_of(storage.load(found, "study"))
     assert (stored.budget.trials, stored.keep_checkpoints, stored.seed) == (9, 3, 7)
 
 
 def test_studies_of_others_are_left_alone(url: str) -> None:
     """A study that hpo did not make is neither run, nor shown, nor listed."""
-    opened = storage.open_storage(url)
-    other = optuna.create_study(storage=opened, study_name="study")
-    other.add_trial(optuna.trial.create_trial(value=1.0))
-    with pytest.raises(StorageError, match="was not made by hpo"):
-        create(url)
-    with pytest.raises(BadInput, match="was not made by hpo"):
-        storage.load(opened, "study")
-    assert storage.study_names(opened) == []
-    with pytest.raises(BadInput, match="found no 'studi'; known are none"):
-        storage.load(opened, "studi")
+    with opened(url) as found:
+        other = optuna.create_study(storage=found, study_name="study")
+        other.add_trial(optuna.trial.create_trial(value=1.0))
+        with pytest.raises(StorageError, match="was not made by hpo"):
+            create(url)
+        with pytest.raises(BadInput, match="was not made by hpo"):
+            storage.load(found, "study")
+        assert storage.study_names(found) == []
+        with pytest.raises(BadInput, match="found no 'studi'; known are none"):
+            storage.load(found, "studi")
 
 
 def test_specification_of_another_version(url: str) -> None:
     """A key that this version does not know is told, as is what to do with it."""
     create(url)
-    study = storage.load(storage.open_storage(url), "study")
-    study.set_user_attr(storage.SPEC, {**make_spec().to_json(), "colour": "red"})
-    with pytest.raises(StorageError, match="another version of hpo; this one cannot read colour"):
-        storage.spec_of(study)
+    with opened(url) as found:
+        study = storage.load(found, "study")
+        study.set_user_attr(storage.SPEC, {**make_spec().to_json(), "colour": "red"})
+        with pytest.raises(StorageError, match="this one cannot read colour"):
+            storage.spec_of(study)
+
+
+def test_without_create_nothing_is_written(postgres: Server) -> None:
+    """An empty PostgreSQL database is told, and stays empty; one with tables is read."""
+    url = postgres.new_database()
+    for _ in range(2):
+        with pytest.raises(StorageError, match=r"found no studies; nothing has been run"):
+            storage.open_storage(url, create=False)
+    create(url)
+    with opened(url, create=False) as found:
+        assert storage.study_names(found) == ["study"]
+    postgres.drop(url)
+
+
+def test_an_existing_schema_costs_no_lock(postgres: Server) -> None:
+    """While somebody holds the lock of the schema, others still open what is there."""
+    url = postgres.new_database()
+    assert names(url) == []
+    with storage._one_at_a_time(storage._parse(url)):
+        assert names(f"{url}?options=-clock_timeout%3D1s") == []
+    postgres.drop(url)
+
+
+def test_a_lost_connection_is_replaced(postgres: Server) -> None:
+    """The server ends a connection between two uses: the next use notices nothing."""
+    url = postgres.new_database()
+    with opened(url) as found, opened(url) as other:
+        assert storage.study_names(found) == []
+        with other.engine.connect() as connection:
+            end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            end += "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            assert True in connection.execute(text(end)).scalars().all()
+        assert storage.study_names(found) == []
+    postgres.drop(url)
+
+
+def test_times_are_those_of_utc(postgres: Server) -> None:
+    """Whatever the zone of the database, its sessions are in UTC."""
+    url = postgres.new_database()
+    names(url)
+    with opened(url) as found:
+        with found.engine.begin() as connection:
+            name = make_url(url).database
+            connection.execute(text(f"ALTER DATABASE {name} SET timezone TO 'Etc/GMT-5'"))
+        found.engine.dispose()
+        with found.engine.connect() as connection:
+            assert connection.execute(text("SHOW timezone")).scalar() == "UTC"
+    postgres.drop(url)
 
 
 def test_a_plain_path_is_sqlite(tmp_path: Path) -> None:
@@ -123,9 +212,10 @@ def test_a_plain_path_is_sqlite(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="nothing has been run there yet"):
         storage.open_storage(str(path), create=False)
     assert not path.parent.exists()
-    storage.open_storage(str(path))
-    assert storage.study_names(storage.open_storage(str(path), create=False)) == []
-    with sqlite3.connect(tmp_path / "empty.db") as empty:
+    assert names(str(path)) == []
+    with opened(str(path), create=False) as found:
+        assert storage.study_names(found) == []
+    with closing(sqlite3.connect(tmp_path / "empty.db")) as empty:
         empty.execute("create table t (x)")
     with pytest.raises(StorageError, match="found no studies"):
         storage.open_storage(str(tmp_path / "empty.db"), create=False)
@@ -192,7 +282,7 @@ def test_default_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """The variable, else a file in the output folder, odd characters included."""
     output = tmp_path / "50% of #1"
     monkeypatch.delenv("HPO_STORAGE", raising=False)
-    storage.open_storage(storage.default_url(output))
+    assert names(storage.default_url(output)) == []
     assert (output / "hpo.db").is_file()
     monkeypatch.setenv("HPO_STORAGE", "sqlite:///elsewhere.db")
     assert storage.default_url(output) == "sqlite:///elsewhere.db"

@@ -1,0 +1,109 @@
+"""Optuna's SQL storage, which creates a trial together with its ticket's note of it, or not at all.
+
+A sampler's `before_trial` would come too late: a worker that is killed between the creation of a
+trial and its binding would leave a trial that nobody knows and nobody ends.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+from typing_extensions import override
+
+from hpo.errors import LeaseLost
+from hpo.leases import Ticket, Tickets
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What the next trial is created with.
+
+    Args:
+        tickets, ticket: whose it is.
+        params: values that are not left to the sampler.
+        attrs: the trial's first user attributes.
+    """
+
+    tickets: Tickets
+    ticket: Ticket
+    params: Mapping[str, Any]
+    attrs: Mapping[str, Any]
+
+
+class BindingStorage(RDBStorage):
+    """Optuna's storage; within `bound`, the trial that is created is a ticket's."""
+
+    _binding: Binding | None = None
+
+    @contextmanager
+    def bound(self, binding: Binding) -> Iterator[None]:
+        """Bind the trial that is created in the body."""
+        self._binding = binding
+        try:
+            yield
+        finally:
+            self._binding = None
+
+    @override
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        if self._binding is not None and template_trial is None:
+            template_trial = _template(self._binding)
+        return super()._create_new_trial(study_id, template_trial)
+
+    @override
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Session
+    ) -> models.TrialModel:
+        trial = super()._get_prepared_new_trial(study_id, template_trial, session)
+        self._bind(session, trial.trial_id)  # type: ignore[arg-type]
+        return trial
+
+    @override
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        if self._binding is None or state != TrialState.RUNNING:
+            return super().set_trial_state_values(trial_id, state, values)
+        if self._binding.params:
+            return False  # it has its own; the trial that somebody queued waits for a free ticket
+        return self._take_queued(trial_id, self._binding)
+
+    def _take_queued(self, trial_id: int, binding: Binding) -> bool:
+        """Make a trial that was queued through Optuna the ticket's, if nobody else took it."""
+        try:
+            with self.scoped_session() as session, session.begin():
+                trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+                if trial.state != TrialState.WAITING:
+                    return False
+                for key, value in binding.attrs.items():
+                    self._set_trial_attr_without_commit(
+                        session, models.TrialUserAttributeModel, trial_id, key, value
+                    )
+                trial.state = TrialState.RUNNING
+                trial.datetime_start = datetime.now(UTC)
+                self._bind(session, trial_id)
+        except IntegrityError:
+            return False
+        return True
+
+    def _bind(self, session: Session, trial_id: int) -> None:
+        binding = self._binding
+        if binding is not None and not binding.tickets.bind(session, binding.ticket, trial_id):
+            raise LeaseLost(f"ticket {binding.ticket.number} was taken before its trial began")
+
+
+def _template(binding: Binding) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.RUNNING,
+        user_attrs=dict(binding.attrs),
+        system_attrs={"fixed_params": dict(binding.params)} if binding.params else {},
+    )

@@ -1,0 +1,320 @@
+"""Tickets: a study's budget, one row each, in one table of ours beside Optuna's.
+
+A ticket is the right to one outcome. A worker claims it for the length of a lease on the database's
+clock, renews the lease while its trial makes progress, and settles it with the trial's outcome.
+
+    waiting ──claim──▶ held ──settle──▶ done
+       ▲                │ ▲
+       └───hand back────┘ └──claim, once the lease is over
+
+Each claim raises the ticket's epoch, and every later statement of the holder names the epoch it was
+given: whoever wakes up after the lease was taken from them changes no row, and learns it. The
+outcome itself is the state of an Optuna trial, which Optuna lets nobody change twice; a ticket only
+says whose turn it is.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    case,
+    inspect,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
+
+WAITING, HELD, DONE = "waiting", "held", "done"
+LEASE = 60.0  # seconds; a worker that is gone is noticed after this at the latest
+
+TABLE = "hpo_tickets"
+_TABLE = Table(
+    TABLE,
+    MetaData(),
+    Column("study", String(32), primary_key=True),  # hpo:id; Optuna's numbers may come again
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(8), nullable=False),
+    Column("params", Text),  # of a point of a grid, as JSON
+    Column("epoch", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False),  # of those who held it
+    Column("worker", String(255)),
+    Column("device", String(255)),
+    Column("lease_until", Float(53)),  # seconds since 1970, by the database's clock, like …
+    Column("progress_at", Float(53)),
+    Column("trial_id", Integer),  # Optuna's, of the latest attempt
+)
+_T = _TABLE.c
+Index("hpo_tickets_open", _T.study, _T.number, postgresql_where=_T.state != DONE,
+      sqlite_where=_T.state != DONE)  # fmt: skip
+_NOW: dict[str, ColumnElement[float]] = {
+    "postgresql": literal_column("extract(epoch from clock_timestamp())", Float),
+    "sqlite": literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float),
+}
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A ticket as its holder got it.
+
+    Args:
+        study: the study's id (`hpo:id`).
+        number: from 0; those below the budget are worked off.
+        epoch: how often it was claimed; the holder's proof.
+        deaths: how many of its holders were gone before they settled it.
+        params: fixed by the strategy, or None.
+        trial_id: Optuna's id of the attempt before this one, if there was one.
+    """
+
+    study: str
+    number: int
+    epoch: int
+    deaths: int
+    params: Mapping[str, Any] | None
+    trial_id: int | None
+
+
+@dataclass(frozen=True)
+class TicketView:
+    """A ticket as others see it.
+
+    Args:
+        number: from 0.
+        state: waiting, held or done.
+        epoch: how often it was claimed.
+        deaths: how many of its holders were gone before they settled it.
+        worker, device: who holds it, or held it last.
+        idle: seconds since its trial last made progress, as its holder last said; None unless held.
+        lease: seconds left of the lease; None unless held.
+    """
+
+    number: int
+    state: str
+    epoch: int
+    deaths: int
+    worker: str | None
+    device: str | None
+    idle: float | None
+    lease: float | None
+
+
+def create_table(engine: Engine) -> None:
+    """Create the table where there is none; call it behind the lock that guards the schema."""
+    _TABLE.create(engine, checkfirst=True)
+
+
+class Tickets:
+    """The tickets of one study.
+
+    Every method is one transaction, and may raise `SQLAlchemyError`.
+
+    Args:
+        engine: of the storage that the study is in.
+        study: the study's id (`hpo:id`).
+        worker: who claims.
+        device: where its trials run.
+        lease: seconds that a claim and each renewal last.
+    """
+
+    def __init__(
+        self, engine: Engine, study: str, *, worker: str, device: str = "", lease: float = LEASE
+    ) -> None:
+        self.engine = engine
+        self.study = study
+        self.worker = worker
+        self.device = device
+        self.lease = lease
+        self._now = _NOW[engine.dialect.name]
+
+    def issue(self, points: Sequence[Mapping[str, Any] | None]) -> None:
+        """Make the first tickets of a study, as many as there are points, or those still missing.
+
+        Args:
+            points: what each one fixes; None leaves all of it to the strategy.
+        """
+        with self.engine.begin() as connection:
+            found = connection.scalars(select(_T.number).where(_T.study == self.study))
+            missing = sorted(set(range(len(points))) - set(found))
+            rows = [
+                {
+                    "study": self.study, "number": number, "state": WAITING, "epoch": 0,
+                    "deaths": 0, "params": _written(points[number]),
+                }
+                for number in missing
+            ]  # fmt: skip
+            for start in range(0, len(rows), 1000):
+                connection.execute(self._insert_new(), rows[start : start + 1000])
+
+    def _insert_new(self) -> Any:
+        # Two workers may issue at once.
+        if self.engine.dialect.name == "postgresql":
+            from sqlalchemy.dialects.postgresql import insert as insert_or_leave
+        else:
+            from sqlalchemy.dialects.sqlite import insert as insert_or_leave  # type: ignore[assignment]
+        return insert_or_leave(_TABLE).on_conflict_do_nothing()
+
+    def claim(self, below: int | None, done: Ticket | None = None) -> Ticket | None:
+        """Take the first ticket that nobody holds, and settle the one before it with that.
+
+        Args:
+            below: only tickets with lower numbers are taken; None takes any.
+            done: a ticket of this worker's whose trial has an outcome.
+
+        Returns:
+            None if there is none to be had now.
+        """
+        with self.engine.begin() as connection:
+            if done is not None:
+                connection.execute(
+                    update(_TABLE).where(self._mine(done)).values(state=DONE, lease_until=None)
+                )
+            row = connection.execute(self._claim(below)).one_or_none()
+        return None if row is None else _ticket(row)
+
+    def _claim(self, below: int | None) -> Any:
+        expired = and_(_T.state == HELD, _T.lease_until < self._now)
+        first = (
+            select(_T.number)
+            .where(_T.study == self.study, or_(_T.state == WAITING, expired), _T.state != DONE)
+            .order_by(_T.number)
+            .limit(1)
+            # Others pass by a row that is being claimed. SQLite needs no such thing: its
+            # transactions begin with the right to write.
+            .with_for_update(skip_locked=True)
+        )
+        if below is not None:
+            first = first.where(_T.number < below)
+        return (
+            update(_TABLE)
+            .where(_T.study == self.study, _T.number == first.scalar_subquery())
+            .values(
+                state=HELD,
+                epoch=_T.epoch + 1,
+                deaths=_T.deaths + case((_T.state == HELD, 1), else_=0),
+                worker=self.worker,
+                device=self.device,
+                lease_until=self._now + self.lease,
+                progress_at=self._now,
+            )
+            .returning(*_T)
+        )
+
+    def renew(self, ticket: Ticket, idle: float = 0.0) -> bool:
+        """Hold a ticket for another lease, from now.
+
+        Args:
+            ticket: as it was claimed.
+            idle: seconds since its trial last made progress.
+
+        Returns:
+            Whether it was still held: not even one whose lease is over comes back once somebody
+            else has claimed it.
+        """
+        values = {"lease_until": self._now + self.lease, "progress_at": self._now - idle}
+        return self._change(ticket, values)
+
+    def bind(self, session: Session, ticket: Ticket, trial_id: int) -> bool:
+        """Note the trial of a ticket, in the transaction that creates the trial.
+
+        Returns:
+            Whether the ticket was still held; if not, the transaction must be rolled back.
+        """
+        done = session.execute(
+            update(_TABLE).where(self._mine(ticket)).values(trial_id=trial_id),
+            execution_options={"synchronize_session": False},
+        )
+        return bool(getattr(done, "rowcount", 0))
+
+    def settle(self, ticket: Ticket) -> bool:
+        """Close a ticket whose trial has an outcome; returns whether it was still held."""
+        return self._change(ticket, {"state": DONE, "lease_until": None})
+
+    def hand_back(self, ticket: Ticket) -> bool:
+        """Let others claim a ticket at once, uncharged; returns whether it was still held."""
+        return self._change(ticket, {"state": WAITING, "lease_until": None})
+
+    def end_leases(self, workers: Iterable[str]) -> int:
+        """End the leases of workers that are known to be dead; returns how many there were."""
+        gone = list(workers)
+        if not gone:
+            return 0
+        with self.engine.begin() as connection:
+            done = connection.execute(
+                update(_TABLE)
+                .where(_T.study == self.study, _T.state == HELD, _T.worker.in_(gone))
+                .values(lease_until=0.0)
+            )
+        return done.rowcount
+
+    def view(self) -> list[TicketView]:
+        """Return all tickets, by number."""
+        with self.engine.begin() as connection:
+            rows = connection.execute(
+                select(*_T, self._now.label("now"))
+                .where(_T.study == self.study)
+                .order_by(_T.number)
+            ).all()
+        return [_view(row) for row in rows]
+
+    def open(self, below: int | None) -> list[TicketView]:
+        """Return the tickets that are not done, by number."""
+        tickets = [ticket for ticket in self.view() if ticket.state != DONE]
+        return [ticket for ticket in tickets if below is None or ticket.number < below]
+
+    def _mine(self, ticket: Ticket) -> ColumnElement[bool]:
+        return and_(
+            _T.study == ticket.study,
+            _T.number == ticket.number,
+            _T.epoch == ticket.epoch,
+            _T.state == HELD,
+        )
+
+    def _change(self, ticket: Ticket, values: dict[str, Any]) -> bool:
+        with self.engine.begin() as connection:
+            done = connection.execute(update(_TABLE).where(self._mine(ticket)).values(**values))
+        return bool(done.rowcount)
+
+
+def _written(params: Mapping[str, Any] | None) -> str | None:
+    return None if params is None else json.dumps(params)
+
+
+def _ticket(row: Row[Any]) -> Ticket:
+    params = None if row.params is None else json.loads(row.params)
+    return Ticket(row.study, row.number, row.epoch, row.deaths, params, row.trial_id)
+
+
+def _view(row: Any) -> TicketView:
+    held = row.state == HELD
+    return TicketView(
+        row.number,
+        row.state,
+        row.epoch,
+        row.deaths,
+        row.worker,
+        row.device,
+        max(0.0, row.now - row.progress_at) if held else None,
+        row.lease_until - row.now if held else None,
+    )
+
+
+def view_tickets(engine: Engine, study: str) -> list[TicketView]:
+    """Return the tickets of a study, by number; none where the storage has no such table."""
+    if not inspect(engine).has_table(TABLE):
+        return []
+    return Tickets(engine, study, worker="").view()
