@@ -16,12 +16,15 @@ from hpo.device import Device
 from hpo.errors import BadInput, ModelError, SpecError, TrialFailed
 from hpo.fine_tuning import Job, build_model, failures_told, make_trainer
 from hpo.fine_tuning import training_arguments as build_arguments
+from hpo.observer import Observer
+from hpo.own_training import trains_itself
 from hpo.quiet import quieten
 from hpo.recipe import Recipe, resolve
 from hpo.space import Choice, Scalar
 from hpo.spec import StudyFile
 from hpo.strategies import Strategy, load_strategy
-from hpo.watch import Observer, Watch
+from hpo.tasks import TASKS
+from hpo.watch import Watch
 from hpo.workspace import Workspace
 
 _COPIES_OF_A_TRIAL = 7  # two checkpoints of weights and two moments each, and the best weights
@@ -87,6 +90,8 @@ def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
     quieten()
     problems: list[str] = []
     spec = file.spec
+    if trains_itself(TASKS.load(spec.task)):
+        raise BadInput(f"task: {spec.task!r} trains by itself; hpo has nothing to try beforehand")
     cache = output.resolve() / "cache"
     workspace = Workspace(spec, file.folder, output.resolve() / "check", cache)
     say("names")
@@ -137,13 +142,7 @@ def check_names(file: StudyFile, workspace: Workspace) -> Strategy:
             table = "fine_tuning" if left else "space"
             problems.append(f"{table}.truncation_side: {spec.task} cuts no input; leave it out")
     with _collected(problems):
-        strategy = load_strategy(spec.strategy)
-        endless = spec.budget.trials is None and spec.budget.hours is None
-        if strategy.points(workspace.space, spec.seed) is None and endless:
-            problems.append(
-                f"budget: found neither trials nor hours; expected one of them, since "
-                f"{spec.strategy} has no end of its own"
-            )
+        strategy = load_strategy(spec)
     if problems:
         _refuse(problems, file)
     return strategy

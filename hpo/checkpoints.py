@@ -4,20 +4,25 @@
     runs/STUDY/trial-0007/best/             weights and tokenizer of the best evaluation
 
 A checkpoint counts only once it is marked complete, and the one before it is deleted only then, so
-that a kill in mid-write costs one interval and no more. The mark lists the files and their sizes:
-a disk that lost the end of one (a crash of the machine, say) is noticed.
+that a kill in mid-write costs one interval and no more. The mark holds a checksum of each file: one
+that a disk lost the end of, or returns with other bits, is noticed. An attempt reads the
+checkpoints of those before it and writes into a folder of its own, so that a worker that wakes up
+late harms nobody.
 """
 
 import json
 import os
 import shutil
+import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-
+PREFIX_CHECKPOINT_DIR = "checkpoint"  # transformers' own, which to import takes seconds
 BEST = "best"
 _COMPLETE = "hpo-complete"
+_FOR_ALL = 0o666
+_BLOCK = 2**20  # bytes read at once
 _RESUME_ONLY = {
     "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "trainer_state.json",
     "training_args.bin", _COMPLETE,
@@ -32,30 +37,58 @@ def checkpoint_folder(folder: Path, step: int) -> Path:
 def complete(folder: Path, step: int) -> None:
     """Mark the checkpoint of a step as complete, and delete those before it."""
     newest = checkpoint_folder(folder, step)
-    (newest / _COMPLETE).write_text(json.dumps(_sizes(newest)), encoding="utf-8")
+    (newest / _COMPLETE).write_text(json.dumps(_checksums(newest)), encoding="utf-8")
     for other in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
         if other != newest:
             shutil.rmtree(other)
 
 
+def find(folder: Path, earlier: Sequence[Path]) -> Path | None:
+    """Return the checkpoint that a training resumes from, if there is one.
+
+    That is the newest whole one of its own folder, else of an earlier attempt's; the best weights
+    so far are brought along from there.
+    """
+    for place in (folder, *earlier):
+        newest = last_complete(place)
+        if newest is not None:
+            if place != folder and (place / BEST).is_dir():
+                _take_best(place / BEST, folder)
+            return newest
+    return None
+
+
 def last_complete(folder: Path) -> Path | None:
-    """Return the newest checkpoint that was written to its end, if there is one."""
+    """Return the newest checkpoint that was written to its end and still is whole."""
     marks = folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{_COMPLETE}")
-    found = [mark.parent for mark in marks if _holds(mark)]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    newest_first = sorted(marks, key=lambda mark: step_of(mark.parent), reverse=True)
+    return next((mark.parent for mark in newest_first if _holds(mark)), None)
 
 
-def _sizes(checkpoint: Path) -> dict[str, int]:
+def step_of(checkpoint: Path) -> int:
+    """Return the step after which a checkpoint was taken."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _checksums(checkpoint: Path) -> dict[str, int]:
     return {
-        path.name: path.stat().st_size
+        path.name: _crc32(path)
         for path in checkpoint.iterdir()
         if path.is_file() and path.name != _COMPLETE
     }
 
 
+def _crc32(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
 def _holds(mark: Path) -> bool:
     try:
-        return bool(json.loads(mark.read_text(encoding="utf-8")) == _sizes(mark.parent))
+        return bool(json.loads(mark.read_text(encoding="utf-8")) == _checksums(mark.parent))
     except (OSError, ValueError):
         return False
 
@@ -66,18 +99,30 @@ def keep_as_best(folder: Path, step: int) -> None:
     They are hard links to the checkpoint's files where the file system has such: no byte is
     written twice.
     """
+    _take_best(checkpoint_folder(folder, step), folder)
+
+
+def _take_best(source: Path, folder: Path) -> None:
     new = folder / f"{BEST}.new"
     shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    for path in checkpoint_folder(folder, step).iterdir():
-        if path.is_file() and path.name not in _RESUME_ONLY:
+    new.mkdir(parents=True)
+    for path in source.iterdir():
+        # What begins with a dot was left by a process that was killed while it wrote.
+        if path.is_file() and path.name not in _RESUME_ONLY and not path.name.startswith("."):
             _link(path, new / path.name)
+            path.chmod(_FOR_ALL & ~_umask())  # safetensors writes for its owner alone
     old = folder / f"{BEST}.old"
     shutil.rmtree(old, ignore_errors=True)
     if (folder / BEST).exists():
         (folder / BEST).replace(old)
     new.replace(folder / BEST)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)  # there is no other way to ask
+    os.umask(mask)
+    return mask
 
 
 def _link(source: Path, target: Path) -> None:
@@ -93,16 +138,18 @@ def drop_resume(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def keep_only(study: Path, *, best: set[str], alive: set[str]) -> None:
+def keep_only(study: Path, *, best: set[str], alive: set[str], ended: set[str]) -> None:
     """Delete the weights of every ended trial of a study but the best; what else it left stays.
 
     Args:
         study: the study's folder.
         best: the names of the trial folders whose best weights are kept.
         alive: the names of the trial folders that are in use, or will be resumed from.
+        ended: the names of all others. A folder of no such name is one of a trial that began
+            after the names were read, and is left alone.
     """
     for folder in study.glob("trial-*"):
-        if folder.name in alive:
+        if folder.name in alive or folder.name not in ended:
             continue
         drop_resume(folder)
         if folder.name not in best:

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import traceback
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,9 @@ def _example(text: str) -> str:
     return f"\b\nExample:\n  {text}"
 
 
+STRATEGY = click.option(
+    "--strategy", metavar="S", help="Instead of the study file's: bayes, grid, random, tpe."
+)
 STORAGE = click.option(
     "--storage", "storage_url", metavar="URL", envvar="HPO_STORAGE",
     help="sqlite:///path or postgresql://…; by default HPO_STORAGE, else hpo.db in --output.",
@@ -81,7 +85,8 @@ OUTPUT = click.option(
 )  # fmt: skip
 SET = click.option(
     "--set", "overrides", metavar="KEY=VALUE", multiple=True,
-    help="Change a key of the study file, e.g. --set training.num_train_epochs=2; repeatable.",
+    help="Change a key of the study file, e.g. --set training.num_train_epochs=2 (no longer "
+    "searched then); repeatable.",
 )  # fmt: skip
 JSON = click.option(
     "--json", "as_json", is_flag=True, callback=_note_json, help="Print one JSON object on stdout."
@@ -103,7 +108,10 @@ def main() -> None:
 @click.argument("task", type=click.Choice(["ner", "sentiment"]))
 @click.argument("path", type=click.Path(path_type=Path), default=Path("study.toml"))
 def init(task: str, path: Path) -> None:
-    """Write a commented study file to start from (study.toml by default)."""
+    """Write a commented study file to start from.
+
+    It is called study.toml unless PATH says otherwise.
+    """
     if path.exists():
         raise BadInput(f"{path}: exists already; expected the name of a new file")
     starter = Path(__file__).parent / "starters" / f"{task}.toml"
@@ -116,14 +124,22 @@ def init(task: str, path: Path) -> None:
 
 @main.command(epilog=_example("hpo check studies/demo-ner.toml --json"))
 @click.argument("study", type=click.Path(path_type=Path), required=False)
+@STRATEGY
 @SET
 @OUTPUT
 @JSON
-def check(study: Path | None, overrides: tuple[str, ...], output: Path, as_json: bool) -> None:  # noqa: FBT001
+def check(
+    study: Path | None,
+    strategy: str | None,
+    overrides: tuple[str, ...],
+    output: Path,
+    as_json: bool,  # noqa: FBT001
+) -> None:
     """Try everything that a study needs, without spending a trial."""
     from hpo import spec
 
-    file = spec.load(_study_file(study), overrides)
+    changes = [*overrides, *spec.overrides(strategy=strategy, trials=None)]
+    file = spec.load(_study_file(study), changes)
     from hpo import check as preflight  # imports torch: a mistake in the file is told before
 
     report = preflight.check(file, output, lambda what: click.echo(f"checking {what} …", err=True))
@@ -134,9 +150,7 @@ def check(study: Path | None, overrides: tuple[str, ...], output: Path, as_json:
 
 @main.command(epilog=_example("hpo run studies/demo-ner.toml --strategy bayes --trials 10"))
 @click.argument("study", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--strategy", metavar="S", help="Instead of the study file's: bayes, grid, random, tpe."
-)
+@STRATEGY
 @click.option(
     "--trials", type=click.IntRange(min=1), help="The budget in all, instead of the file's."
 )
@@ -144,6 +158,14 @@ def check(study: Path | None, overrides: tuple[str, ...], output: Path, as_json:
 @click.option("--name", help="The study's name; by default the file's stem and the strategy.")
 @OUTPUT
 @SET
+@click.option(
+    "--workers", "count", type=click.IntRange(min=1), metavar="N",
+    help="Processes to start here; by default one a GPU, or none beside this one.",
+)  # fmt: skip
+@click.option(
+    "--workers-per-gpu", type=click.IntRange(min=1), default=1, metavar="K",
+    help="Processes that share a GPU.",
+)  # fmt: skip
 @JSON
 def run(  # noqa: PLR0913, PLR0917 - one for each option
     study: Path | None,
@@ -153,11 +175,16 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     name: str | None,
     output: Path,
     overrides: tuple[str, ...],
+    count: int | None,
+    workers_per_gpu: int,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Search until the study's budget is spent; run it again to continue.
+    """Search until the study's budget is spent.
 
-    Without STUDY it takes study.toml of this folder, else the demo study that comes with hpo.
+    Run it again to continue, or at the same time to join. Without STUDY it takes study.toml of
+    this folder, else the demo study that comes with hpo.
+
+    Workers started with --workers go on when the terminal is closed; the same command finds them.
     """
     from hpo import spec
 
@@ -167,6 +194,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
 
     progress = _progress()
     plan = runner.plan(file, name=name, storage_url=storage_url, output=output)
+    plan = replace(plan, workers=count, workers_per_gpu=workers_per_gpu)
     try:
         result = runner.execute(plan, progress)
     finally:
@@ -174,6 +202,59 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     from hpo.display import conclusion
 
     more = _command("status", result.name, plan.storage_url, output)
+    _print_json(result.to_json()) if as_json else click.echo(conclusion(result, more))
+
+
+@main.command(epilog=_example("hpo worker demo-ner-bayes --storage postgresql://me@host/hpo"))
+@click.argument("name")
+@STORAGE
+@click.option(
+    "--data", metavar="DIR", type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Where the relative paths of the study file start on this machine.",
+)  # fmt: skip
+@OUTPUT
+@click.option(
+    "--lease", type=click.FloatRange(min=1), default=60.0, show_default=True, metavar="SECONDS",
+    help="After so long without a sign of life its trial is given to another worker.",
+)  # fmt: skip
+@click.option(
+    "--hang", type=click.FloatRange(min=1), default=1800.0, show_default=True, metavar="SECONDS",
+    help="After so long without progress a trial is taken to hang, and the worker ends.",
+)  # fmt: skip
+@click.option(
+    "--grace", type=click.FloatRange(min=0), default=25.0, show_default=True, metavar="SECONDS",
+    help="Time to save a trial in after SIGTERM or SIGUSR1.",
+)  # fmt: skip
+@JSON
+def worker(  # noqa: PLR0913, PLR0917 - one for each option
+    name: str,
+    storage_url: str | None,
+    data: Path | None,
+    output: Path,
+    lease: float,
+    hang: float,
+    grace: float,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Join the study NAME, from any machine.
+
+    It takes the study's tickets until none is left. What the study is stands in its storage; its
+    data comes from the hub or from --data. A trial that another worker began is resumed if
+    --output is a folder that both share.
+    """
+    from hpo import run as runner
+    from hpo.keeper import Patience
+
+    joined = runner.plan_from_storage(name, _url(storage_url, output), data=data, output=output)
+    joined = replace(joined, lease=lease, patience=Patience(hang, grace))
+    progress = _progress()
+    try:
+        result = runner.execute(joined, progress)
+    finally:
+        progress.close()
+    from hpo.display import conclusion
+
+    more = _command("status", result.name, joined.storage_url, output)
     _print_json(result.to_json()) if as_json else click.echo(conclusion(result, more))
 
 
@@ -186,14 +267,20 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
     """Show a study's trials and how far it is."""
     study = _load(name, storage_url, output)
     if as_json:
-        _print_json({**study.to_json(), "details": study.details()})
+        tickets = [asdict(ticket) for ticket in study.tickets]
+        _print_json({**study.to_json(), "details": study.details(), "tickets": tickets})
         return
-    from hpo.display import budget_of, trial_table
+    from rich.text import Text
+
+    from hpo.display import budget_of, holder, trial_table
 
     console = _console()
     console.print(trial_table(study, study.name, rows=1000))
     counts = ", ".join(f"{count} {state}" for state, count in study.counts.items()) or "no trial"
     console.print(f"{counts}; budget: {budget_of(study)}", highlight=False)
+    for ticket in study.tickets:
+        if ticket.worker is not None and ticket.state != "done":
+            console.print(Text(holder(ticket)))
 
 
 @main.command(epilog=_example("hpo best demo-ner-bayes --json"))

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+LOCAL_WORKERS = "HPO_LOCAL_WORKERS"  # how many processes share the machine
 _SMALL = 192  # hidden size below which bfloat16 and threads gain a CPU nothing (measured)
 
 
@@ -72,25 +73,33 @@ class Device:
                 ctypes.CDLL(None).malloc_trim(0)  # glibc only
 
 
+def visible_gpus() -> list[str]:
+    """Return the GPUs of this process, as `CUDA_VISIBLE_DEVICES` names them; none is touched."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()
+    if named is None:
+        return [str(number) for number in range(count)]
+    return [name.strip() for name in named.split(",") if name.strip()][:count]
+
+
 def cpu_has_bfloat16() -> bool:
     """Say whether the CPU multiplies bfloat16 in hardware (AVX512-BF16, AMX)."""
     known = torch.cpu.get_capabilities()
     return bool(known.get("avx512_bf16") or known.get("amx_tile"))
 
 
-def use_cores(hidden_size: int, local_workers: int = 1) -> int:
+def use_cores(hidden_size: int) -> int:
     """Give this process its share of the machine's cores, unless `OMP_NUM_THREADS` says how many.
 
     Args:
         hidden_size: of the model; a narrow one gets a single thread, since two that wait for each
             other gain it little on an idle machine and cost it tenfold on a busy one (measured).
-        local_workers: how many processes share the machine.
 
     Returns:
         The number of threads that torch uses from now on.
     """
     if "OMP_NUM_THREADS" not in os.environ:
-        share = max(1, _cores() // local_workers)
+        share = max(1, _cores() // int(os.environ.get(LOCAL_WORKERS, "1")))
         torch.set_num_threads(share if hidden_size >= _SMALL else 1)
     return torch.get_num_threads()
 

@@ -4,10 +4,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from hpo.leases import TicketView
 from hpo.study import StudyView
+from hpo.workers import shown
 
 if TYPE_CHECKING:
     from hpo.check import Report
@@ -19,7 +22,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
     """Return the table of a study's latest trials; the best one is always among them."""
     # `Text` throughout: a name of the user's may hold what rich takes for markup.
-    table = Table(title=Text(title), title_justify="left", expand=False)
+    table = Table(title=Text(title), title_justify="left", expand=False, box=SIMPLE_HEAD,
+                  pad_edge=False)  # fmt: skip
     names = study.spec.search_space().names()
     for heading in ("trial", study.metric, *names, "time", "state"):
         table.add_column(Text(folded(heading)), overflow="fold")
@@ -39,7 +43,7 @@ def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
     return table
 
 
-def folded(name: str, width: int = 11) -> str:
+def folded(name: str, width: int = 10) -> str:
     """Break a name at its underscores, so that its column is no wider than its values."""
     lines = [""]
     for part in re.findall(r"[^_]+_*|_+", name):
@@ -47,6 +51,20 @@ def folded(name: str, width: int = 11) -> str:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)
+
+
+def holder(ticket: TicketView) -> str:
+    """Return who holds a ticket, and since when its trial has made no progress."""
+    words = [f"ticket {ticket.number}", shown(ticket.worker or "")]
+    if ticket.device:
+        words.append(ticket.device)
+    if ticket.deaths:
+        words.append(count(ticket.deaths, "worker") + " died of it")
+    if ticket.idle is not None:
+        words.append(f"last progress {duration(ticket.idle)} ago")
+    if ticket.lease is not None and ticket.lease < 0:
+        words.append("its worker is gone, or hangs")
+    return "  ".join(words)
 
 
 def budget_of(study: StudyView) -> str:
@@ -67,7 +85,7 @@ def written(params: dict[str, Any]) -> str:
 def short(value: object) -> str:
     """Return a value with as many digits as matter."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.3g}"
     return "" if value is None else str(value)
 
 
@@ -97,7 +115,7 @@ def sparkline(values: list[float]) -> str:
 
 def study_table(studies: list[StudyView]) -> Table:
     """Return one line a study."""
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("study", "task", "strategy", "done", "budget", "metric", "best", "time"):
         table.add_column(heading, overflow="fold")
     for study in studies:
@@ -130,7 +148,7 @@ def conclusion(study: StudyView, more: str) -> str:
         "",
         *(f"  {name} = {toml(value)}" for name, value in best.params.items()),
         "",
-        f"weights  {best.checkpoint}",
+        *([] if best.checkpoint is None else [f"weights  {best.checkpoint}"]),
         f"trials   {more}",
     ]
     if best.value == 0:

@@ -6,7 +6,7 @@ It knows nothing of Optuna; `hpo.trial` connects the two.
 import errno
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +20,13 @@ from hpo.device import Device, use_cores
 from hpo.errors import DiskFull, OutOfMemory, SpecError
 from hpo.evaluations import Evaluation, Objective
 from hpo.inputs import Inputs
+from hpo.observer import Observer
 from hpo.pretrained import Source
 from hpo.recipe import Recipe
 from hpo.tasks import Task
 from hpo.trainer import FineTuner
 from hpo.training_arguments import over_defaults
-from hpo.watch import Observer, Watch
+from hpo.watch import Watch
 
 _NOTHING = 2**20  # bytes of free space that no checkpoint fits into
 
@@ -41,6 +42,7 @@ class Job:
         inputs: what it learns from, encoded for that model.
         objective: which evaluation is the best.
         folder: where checkpoints go; if a complete one is there, it is resumed from.
+        earlier: folders of earlier attempts, the latest first; else one of theirs is resumed from.
     """
 
     recipe: Recipe
@@ -49,6 +51,7 @@ class Job:
     inputs: Inputs
     objective: Objective
     folder: Path
+    earlier: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ def fine_tune(job: Job, observer: Observer) -> Outcome:
         model = build_model(job)
         watch = Watch(job.objective, job.folder, observer, classes=len(job.inputs.encoding.labels))
         trainer = make_trainer(model, args, job, watch)
-        resume = checkpoints.last_complete(job.folder)
+        resume = checkpoints.find(job.folder, job.earlier)
+        observer.began(0 if resume is None else checkpoints.step_of(resume), resume)
         result = trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     evaluations = watch.evaluations
     if not (job.folder / checkpoints.BEST).is_dir():

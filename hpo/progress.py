@@ -8,7 +8,9 @@ from rich.live import Live
 from rich.text import Text
 from typing_extensions import override
 
-from hpo.display import bar, budget_of, duration, sparkline, trial_table, written
+from hpo.display import bar, budget_of, duration, holder, sparkline, trial_table, written
+from hpo.display import count as counted
+from hpo.leases import TicketView
 from hpo.study import StudyView
 from hpo.trials import TrialResult
 
@@ -31,6 +33,9 @@ class Progress:
     def started(self, number: int, params: dict[str, Any]) -> None:
         """A trial was drawn."""
 
+    def watched(self, study: StudyView, tickets: list[TicketView]) -> None:
+        """Other processes are at work; that is how it stands."""
+
     def stepped(self, step: int, steps: int) -> None:
         """The running trial took an optimizer step."""
 
@@ -39,6 +44,12 @@ class Progress:
 
     def ended(self, study: StudyView, trial: TrialResult) -> None:
         """A trial has ended."""
+
+    def waiting(self, count: int) -> None:
+        """Nothing is left to claim, but other workers still hold some trials."""
+
+    def note(self, text: str) -> None:
+        """Something happened that whoever reads a log wants to know."""
 
     def stopping(self) -> None:
         """The process was asked to stop; the running trial is being saved."""
@@ -57,6 +68,7 @@ class Lines(Progress):
         self.console = console
         self.metric = "objective"
         self.clock = _Clock()
+        self.waited_for = 0
 
     @override
     def preparing(self, what: str) -> None:
@@ -103,6 +115,16 @@ class Lines(Progress):
         self._say(f"trial {trial.number} ended{seconds}: {result}{best}{self.clock.left(study)}")
 
     @override
+    def waiting(self, count: int) -> None:
+        if count != self.waited_for:
+            self._say(f"waiting for {counted(count, 'trial')} of other workers")
+        self.waited_for = count
+
+    @override
+    def note(self, text: str) -> None:
+        self._say(text)
+
+    @override
     def stopping(self) -> None:
         self._say(_STOPPING)
 
@@ -121,6 +143,7 @@ class LiveTable(Progress):
         self.share = (0, 1)
         self.curve: list[float] = []
         self.clock = _Clock()
+        self.held: list[TicketView] = []
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
 
     @override
@@ -142,6 +165,11 @@ class LiveTable(Progress):
         self.number, self.params, self.share, self.curve = number, params, (0, 1), []
 
     @override
+    def watched(self, study: StudyView, tickets: list[TicketView]) -> None:
+        self.study, self.number = study, None
+        self.held = [ticket for ticket in tickets if ticket.idle is not None]
+
+    @override
     def stepped(self, step: int, steps: int) -> None:
         self.share = (step, steps)
 
@@ -159,6 +187,10 @@ class LiveTable(Progress):
     def end(self, study: StudyView) -> None:
         self.study, self.number = study, None
         self.close()
+
+    @override
+    def note(self, text: str) -> None:
+        self.console.print(Text(text))
 
     @override
     def stopping(self) -> None:
@@ -183,6 +215,7 @@ class LiveTable(Progress):
                 Text(f"trial {self.number}  {bar(step / max(steps, 1))} {step}/{steps}{curve}")
             )
             lines.append(Text(f"  {written(self.params)}", style="dim"))
+        lines += [Text(holder(ticket), style="dim") for ticket in self.held]
         best = study.best
         if best is not None:
             lines.append(

@@ -1,20 +1,21 @@
-"""Run a study: create it or attach to it, run trials until the budget is spent, conclude."""
+"""Run a study: create it or attach to it, and work on it until the budget is spent."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from hpo import spec, storage
-from hpo.errors import BadInput, StudyMismatch
+from hpo import spec, storage, workers
+from hpo.errors import BadInput, StudyFailed, StudyMismatch
+from hpo.keeper import Patience
+from hpo.leases import LEASE, Tickets
+from hpo.local_workers import LocalWorkers, raise_complaint, slots, worker_command
 from hpo.progress import Progress
 from hpo.signals import Stop
 from hpo.spec import StudyFile
-from hpo.study import StudyView, slug
+from hpo.study import StudyView, slug, view
+from hpo.watching import Watched
 
 if TYPE_CHECKING:
     import optuna
@@ -22,19 +23,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `hpo run` was asked to do.
+    """What `hpo run` or `hpo worker` was asked to do.
 
     Args:
         file: the study.
         name: of the study.
         storage_url: where it is stored.
         output: the folder below which everything lies.
+        lease: seconds after which a worker that is gone is noticed.
+        patience: how long a worker waits for its trial.
+        workers: how many processes to start here; None leaves it to the machine, 0 starts none.
+        workers_per_gpu: how many of them share a GPU.
     """
 
     file: StudyFile
     name: str
     storage_url: str
     output: Path
+    lease: float = LEASE
+    patience: Patience = field(default_factory=Patience)
+    workers: int | None = None
+    workers_per_gpu: int = 1
 
     @property
     def folder(self) -> Path:
@@ -81,8 +90,32 @@ def plan(file: StudyFile, *, name: str | None, storage_url: str | None, output: 
     )
 
 
+def plan_from_storage(name: str, storage_url: str, *, data: Path | None, output: Path) -> Plan:
+    """Plan to join a study: what it is stands in its storage.
+
+    Args:
+        name: of the study.
+        storage_url: where it is stored.
+        data: where the relative paths of its study file start on this machine; by default where
+            they did when it was created, if there is such a folder here, else the current one.
+        output: the folder below which everything lies.
+
+    Raises:
+        BadInput: there is no such study.
+        StorageError: the storage cannot be read.
+    """
+    opened = storage.open_storage(storage_url, create=False)
+    with storage.told(opened.engine.url):
+        study = storage.load(opened, name)
+        stored = Path(str(study.user_attrs.get(storage.DATA, "")))
+        found = storage.spec_of(study)
+    opened.engine.dispose()
+    folder = data or (stored if stored.is_absolute() and stored.is_dir() else Path())
+    return Plan(StudyFile(folder / f"study {name}", found), name, storage_url, output)
+
+
 def execute(plan: Plan, progress: Progress) -> StudyView:
-    """Run a study as planned.
+    """Work on a study as planned, beside whoever else does.
 
     Raises:
         HpoError: see `hpo.errors`.
@@ -90,55 +123,73 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
     """
     # What a person sees first should not wait for torch.
     progress.preparing("checking the study")
-    from hpo.check import check_names
-    from hpo.quiet import quieten
-    from hpo.worker import Worker
-    from hpo.workspace import Workspace
+    from hpo.preparation import prepare
+    from hpo.worker import Terms, Worker
 
-    quieten()
-    cache = plan.output.resolve() / "cache"
-    workspace = Workspace(plan.file.spec, plan.file.folder, plan.folder, cache)
-    strategy = check_names(plan.file, workspace)
-    with Stop() as stop, _only_runner(plan):
+    prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
+    with Stop() as stop:
+        _make_folder(plan.folder)
         opened = storage.open_storage(plan.storage_url)
         progress.preparing("reading the data")
-        data = workspace.data
-        workspace.check_class_metric()
-        for model in plan.file.spec.models():
-            workspace.check_model(model)
+        facts = prepared.load()
         study = storage.create_or_attach(
-            opened,
-            plan.name,
-            plan.file.spec,
-            direction=workspace.direction,
-            facts={
-                storage.METRIC: workspace.objective.metric,
-                storage.FINGERPRINT: data.fingerprint,
-            },
-        )
+            opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
+            first={storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder)},
+        )  # fmt: skip
         with storage.told(opened.engine.url):
             _take_folder(plan.folder, study)
-            study.set_user_attr(storage.NOTICES, data.notices)
-            return Worker(study, opened, strategy, workspace, progress, stop).work()
+            places = slots(plan.workers, plan.workers_per_gpu, prepared.gpus())
+            if places:
+                return _watch_workers(plan, study, places, progress, stop)
+            terms = Terms(
+                plan.file.spec.seed,
+                plan.file.spec.budget,
+                plan.file.spec.keep_checkpoints,
+                plan.lease,
+                plan.patience,
+            )
+            return Worker(
+                study, opened, prepared.strategy, prepared.runner, terms, progress, stop
+            ).work()
 
 
-@contextmanager
-def _only_runner(plan: Plan) -> Iterator[None]:
-    """Hold the study's folder, so that no other process of this machine uses it."""
-    lock = FileLock(plan.folder / ".lock", timeout=0)
+def _watch_workers(
+    plan: Plan, study: "optuna.Study", places: list[str | None], progress: Progress, stop: Stop
+) -> StudyView:
+    """Start the workers of this machine, and show what all workers do until these have gone."""
+    engine = storage.engine_of(study)
+    tickets = Tickets(engine, study.user_attrs[storage.ID], worker=workers.here())
+    options = [
+        f"--output={plan.output}", f"--data={plan.file.folder}", f"--lease={plan.lease}",
+        f"--hang={plan.patience.hang}", f"--grace={plan.patience.grace}",
+    ]  # fmt: skip
+    local = LocalWorkers(
+        command=worker_command(plan.name, *options),
+        folder=plan.folder / "workers",
+        places=places,
+        env={"HPO_STORAGE": plan.storage_url},
+        end_leases=tickets.end_leases,
+        outcomes=lambda: view(study).done,
+        left=lambda: bool(tickets.open(plan.file.spec.budget.trials)),
+        say=progress.note,
+    )
+    watched = Watched(progress, lambda: view(study), tickets.view)
+    local.watch(stop, watched.look)
+    final = watched.end()
+    if final.best is None or tickets.open(final.budget):
+        raise_complaint(local.complaints())
+    if final.best is None:
+        raise StudyFailed(f"study {final.name!r}: no trial succeeded", final.to_json())
+    return final
+
+
+def _make_folder(folder: Path) -> None:
     try:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise BadInput(
-            f"study {plan.name!r}: is being run by another process, in {plan.folder}"
-        ) from None
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(None, "no permission to write")
     except OSError as error:
-        raise BadInput(f"--output: {plan.folder} cannot be written: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        lock.release()
+        raise BadInput(f"--output: {folder} cannot be written: {error.strerror}") from None
 
 
 def _take_folder(folder: Path, study: "optuna.Study") -> None:
@@ -159,4 +210,3 @@ def _take_folder(folder: Path, study: "optuna.Study") -> None:
             "delete the folder, or give another --name or --output"
         )
     owner.write_text(json.dumps(mine), encoding="utf-8")
-    study.set_user_attr(storage.FOLDER, str(folder))

@@ -55,6 +55,10 @@ class Stop:
         """Say whether to save and leave."""
         return self.signal is not None
 
+    def preempted(self) -> bool:
+        """Say whether a scheduler asked, which soon kills."""
+        return self.signal in _PREEMPTION
+
     def leave(self) -> None:
         """Raise what ends the process, if it was asked to stop.
 

@@ -114,11 +114,15 @@ class BudgetSpec(_Part):
 
     Args:
         trials: in all, however often the study is run.
-        hours: in trials, without the time in which none runs.
+        hours: of wall clock from the first trial on, without the time in which none runs.
+        max_failures: failed trials that end the study.
+        max_attempts: at one trial, whose workers keep dying; then it has failed.
     """
 
     trials: Annotated[StrictInt, Field(ge=1)] | None = None
     hours: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+    max_failures: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_attempts: Annotated[StrictInt, Field(ge=1)] = 3
 
 
 class FineTuningSpec(_Part):
@@ -350,6 +354,9 @@ def _apply(document: dict[str, Any], override: str) -> None:
         if not isinstance(table, dict):
             raise SpecError(f"--set: found {key!r}, but {name!r} is no table")
     table[last] = value
+    space = document.get("space")
+    if tables in (["training"], ["fine_tuning"]) and isinstance(space, dict):
+        space.pop(last, None)  # what was searched is a constant then
 
 
 def _misfits(name: str, value: object) -> list[str]:

@@ -2,19 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial
 
 from hpo import storage
 from hpo.errors import StorageError
+from hpo.leases import TicketView, view_tickets
 from hpo.spec import StudySpec
-from hpo.trials import TrialResult, active_seconds, best_of, has_outcome
+from hpo.trials import TrialResult, best_of, has_outcome, latest_attempts, wall_seconds
 
 DEFAULT_OUTPUT = Path("runs")
 _TAKEN = re.compile(r"(cache|check)$|hpo\.db", re.IGNORECASE)  # by what lies beside the studies
@@ -32,18 +32,20 @@ class StudyView:
         best: the best completed trial.
         counts: Optuna's name of a state -> number of trials; a trial that was handed back counts
             once, as what became of it.
-        seconds: spent in trials.
+        seconds: of wall clock, without the time in which no trial ran.
         notices: what was found when its data was read.
+        tickets: its budget; see `hpo.leases`.
     """
 
     name: str
     spec: StudySpec
     metric: str
-    trials: list[TrialResult]
+    trials: list[TrialResult] = field(repr=False)
     best: TrialResult | None
     counts: dict[str, int]
     seconds: float
     notices: list[str]
+    tickets: list[TicketView] = field(default_factory=list, repr=False)
 
     @property
     def done(self) -> int:
@@ -54,6 +56,10 @@ class StudyView:
     def budget(self) -> int | None:
         """The number of trials in all, or None where only hours end the study."""
         return self.spec.budget.trials
+
+    def outcomes(self) -> list[TrialResult]:
+        """Return the trials that count against the budget."""
+        return [trial for trial in self.trials if trial.counts]
 
     def details(self) -> list[dict[str, Any]]:
         """Return every attempt, as `hpo status --json` prints them."""
@@ -96,7 +102,9 @@ def load_study(name: str, storage_url: str | None = None) -> StudyView:
     """
     opened = storage.open_storage(storage_url or storage.default_url(DEFAULT_OUTPUT), create=False)
     with storage.told(opened.engine.url):
-        return view(storage.load(opened, name))
+        study = storage.load(opened, name)
+        tickets = view_tickets(opened.engine, study.user_attrs[storage.ID])
+        return replace(view(study), tickets=tickets)
 
 
 def list_studies(storage_url: str | None = None) -> tuple[list[StudyView], list[str]]:
@@ -125,23 +133,18 @@ def view(study: optuna.Study) -> StudyView:
     trials = study.get_trials(deepcopy=False)
     maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
     best = best_of(trials, maximize=maximize)
-    current = [trial for trial in trials if has_outcome(trial) or not trial.state.is_finished()]
-    folder = study.user_attrs.get(storage.FOLDER)
+    latest = latest_attempts(trials)
+    current = [trial for trial in latest if has_outcome(trial) or not trial.state.is_finished()]
     return StudyView(
         name=study.study_name,
         spec=storage.spec_of(study),
         metric=study.user_attrs.get(storage.METRIC, "objective"),
-        trials=[TrialResult.of(trial, folder) for trial in trials],
-        best=TrialResult.of(best[0], folder) if best else None,
+        trials=[TrialResult.of(trial) for trial in trials],
+        best=TrialResult.of(best[0]) if best else None,
         counts=dict(sorted(Counter(trial.state.name for trial in current).items())),
-        seconds=seconds_of(trials),
+        seconds=wall_seconds(trials, datetime.now().astimezone().replace(tzinfo=None)),
         notices=study.user_attrs.get(storage.NOTICES, []),
     )
-
-
-def seconds_of(trials: Sequence[FrozenTrial]) -> float:
-    """Return the seconds that were spent in trials, without those in which nothing ran."""
-    return sum(active_seconds(trial) for trial in trials)
 
 
 def slug(name: str) -> str:

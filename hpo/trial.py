@@ -1,46 +1,36 @@
-"""One trial: Optuna draws, a Trainer made for the drawn values trains, the trial keeps the result.
+"""One trial: Optuna draws, a runner trains, the trial keeps the result or why it failed.
 
-`Trainer.hyperparameter_search` keeps one Trainer for all trials, and most of what goes wrong with
-it goes wrong there (see `docs/design.md`): arguments changed under its feet, a model made before
-the values are known, state that leaks from trial to trial. Here the Trainer that upstream searches
-with does nothing but search: its `train` hands each trial to a `FineTuner` made for it.
+What trains is a `Runner`, that of the Trainer (`hpo.search`) or a task's own (`hpo.own_training`);
+nothing here needs torch.
 """
 
 import shutil
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
-import torch
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
-from transformers import Trainer, TrainingArguments
-from transformers.trainer_utils import HPSearchBackend
 from typing_extensions import override
 
-from hpo import recipe
-from hpo.device import Device
-from hpo.errors import BadInput, DataError, HandedBack, TrialFailed
-from hpo.evaluations import Evaluation, as_record
-from hpo.fine_tuning import drop_reporter, fine_tune
+from hpo.errors import BadInput, DataError, HandedBack, LeaseLost, TrialFailed
+from hpo.evaluations import Evaluation, Objective, as_record
+from hpo.observer import Observer
+from hpo.space import SearchSpace
 from hpo.trials import (
-    ATTEMPT,
     CHECKPOINT,
-    FOLDER,
+    EARLIER,
+    FIRST_STEP,
     HANDED_BACK,
     REASON,
-    WORKER,
     folder_of,
-    here,
 )
-from hpo.watch import Observer
-from hpo.workspace import Workspace
 
 PROGRESS = 1000  # reported steps an epoch
 
@@ -53,16 +43,30 @@ class Events:
     stepped: Callable[[int, int], None]
     evaluated: Callable[[list[Evaluation]], None]
     asked_to_stop: Callable[[], bool]
+    note: Callable[[str], None] = lambda _text: None
 
 
-class _Reporter(Observer):
-    """Passes a fine-tuning's events on to Optuna and to whoever shows progress."""
+class Reporter(Observer):
+    """Passes a training's events on to Optuna and to whoever shows progress."""
 
     def __init__(self, trial: optuna.Trial, metric: str, events: Events) -> None:
         self.trial = trial
         self.metric = metric
         self.events = events
         self.reported = 0
+
+    @override
+    def began(self, step: int, checkpoint: Path | None) -> None:
+        """Store where the training began: behind step 0, it was resumed."""
+        self.trial.set_user_attr(FIRST_STEP, step)
+        earlier = self.trial.user_attrs.get(EARLIER, [])
+        if checkpoint is not None:
+            self.events.note(f"trial {self.trial.number} continues from step {step}, {checkpoint}")
+        elif earlier:
+            self.events.note(
+                f"trial {self.trial.number} starts again: no whole checkpoint of trial "
+                f"{earlier[-1]} is in this output folder"
+            )
 
     @override
     def stepped(self, step: int, steps: int) -> None:
@@ -88,9 +92,86 @@ class _Reporter(Observer):
         return self.events.asked_to_stop()
 
 
-def run_trial(
-    workspace: Workspace, storage: RDBStorage, name: str, sampler: BaseSampler, events: Events
-) -> FrozenTrial:
+@dataclass(frozen=True)
+class Attempt:
+    """What a runner is given.
+
+    Args:
+        params: as they were drawn.
+        folder: of this trial; nobody else writes into it.
+        earlier: the folders of the attempts before this one, the latest first; they may hold a
+            checkpoint to resume from, or not exist here.
+        reporter: is told steps and evaluations, and asked whether to stop.
+        store: stores a fact with the trial, such as a name and what is JSON.
+    """
+
+    params: dict[str, Any]
+    folder: Path
+    earlier: Sequence[Path]
+    reporter: Reporter
+    store: Callable[[str, Any], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training gave.
+
+    Args:
+        value: the objective at the best evaluation.
+        evaluations: all of them.
+        checkpoint: the weights of the best one.
+        facts: whatever else is stored with the trial.
+    """
+
+    value: float
+    evaluations: list[Evaluation] = field(default_factory=list)
+    checkpoint: Path | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What it takes to draw one trial."""
+
+    study: str
+    storage: BaseStorage
+    sampler: BaseSampler
+
+
+class Runner(Protocol):
+    """Trains the configurations of one study.
+
+    Attributes:
+        space: what is searched.
+        objective: what is optimised.
+        folder: the study's own.
+    """
+
+    space: SearchSpace
+    objective: Objective
+    folder: Path
+
+    @property
+    def device(self) -> str:
+        """Where it trains."""
+        ...
+
+    def search(self, draw: Draw, objective: Callable[[optuna.Trial], float]) -> None:
+        """Let Optuna draw one trial and call the objective; a `TrialFailed` fails that trial."""
+
+    def train(self, attempt: Attempt) -> Result:
+        """Train one configuration.
+
+        Raises:
+            TrialFailed: for a reason of its own.
+            HandedBack: the reporter asked to stop; what a resume needs is in the folder.
+        """
+
+    def peak_memory(self) -> int:
+        """Return the peak of the training that failed, in bytes."""
+
+
+def run_trial(runner: Runner, draw: Draw, events: Events) -> FrozenTrial:
     """Run one trial of a study and return it as the storage has it afterwards.
 
     A trial that fails for a reason of its own (diverged, out of memory, …) is returned like any
@@ -98,82 +179,54 @@ def run_trial(
 
     Raises:
         HandedBack, KeyboardInterrupt: the process was asked to go.
+        LeaseLost: somebody else has the trial's ticket, or has ended the trial.
     """
-    fit = _Fit(workspace, events)
-    searcher = _Searcher(fit, workspace.folder)
+    fit = _Fit(runner, events)
     try:
-        searcher.hyperparameter_search(
-            hp_space=lambda _trial: {},
-            backend=HPSearchBackend.OPTUNA,
-            n_trials=1,
-            direction=workspace.direction,
-            study_name=name,
-            storage=storage,
-            load_if_exists=True,
-            sampler=sampler,
-            pruner=optuna.pruners.NopPruner(),  # Optuna's default is the median
-            catch=(TrialFailed,),
-        )
-    except ValueError:
-        # It ends by reading the study's best trial, which there is none of before one completes.
+        runner.search(draw, fit)
+    except ValueError as error:
+        # It ends by reading the study's best trial, which there is none of before one completes;
+        # and it does not tell the outcome of a trial that somebody else has ended.
         if fit.trial is None:
             raise
+        if fit.lost:
+            raise LeaseLost(f"trial {fit.trial.number} was ended by another worker") from error
     if fit.trial is None:
-        raise RuntimeError("hyperparameter_search ran no trial")
-    trial = storage.get_trial(fit.trial._trial_id)  # noqa: SLF001 - no public name
+        raise RuntimeError("the search ran no trial")
+    trial = draw.storage.get_trial(fit.trial._trial_id)  # noqa: SLF001 - no public name
     if not trial.state.is_finished():
-        raise RuntimeError(f"hyperparameter_search left trial {trial.number} {trial.state.name}")
+        raise RuntimeError(f"the search left trial {trial.number} {trial.state.name}")
     return trial
-
-
-def _no_model() -> Any:
-    return torch.nn.Identity()  # the least that Trainer takes for a model
-
-
-class _Searcher(Trainer):
-    """The Trainer that `hyperparameter_search` drives; each trial gets a Trainer of its own."""
-
-    def __init__(self, fit: "_Fit", folder: Path) -> None:
-        self.fit = fit
-        self.objective: float | None = None
-        args = TrainingArguments(
-            output_dir=str(folder),
-            use_cpu=Device.here().kind == "cpu",
-            report_to="none",
-            disable_tqdm=True,
-        )
-        drop_reporter(args, asked_for="none")
-        super().__init__(model_init=_no_model, args=args)
-
-    def train(self, resume_from_checkpoint: Any = None, trial: Any = None, **_: Any) -> None:  # type: ignore[override]
-        """Run the trial; upstream reads the objective when this returns."""
-        self.objective = self.fit(trial)
 
 
 class _Fit:
     """The objective function: a trial's parameters in, its best evaluation out."""
 
-    def __init__(self, workspace: Workspace, events: Events) -> None:
-        self.workspace = workspace
+    def __init__(self, runner: Runner, events: Events) -> None:
+        self.runner = runner
         self.events = events
         self.trial: optuna.Trial | None = None
+        self.lost = False
 
     def __call__(self, trial: optuna.Trial) -> float:
         self.trial = trial
-        name = folder_of(trial)
-        folder = self.workspace.folder / name
         try:
-            trial.set_user_attr(FOLDER, name)
-            trial.set_user_attr(WORKER, here())
-            trial.set_user_attr("device", Device.here().name)
-            if trial.user_attrs.get(ATTEMPT, 1) == 1:
-                shutil.rmtree(folder, ignore_errors=True)  # nobody else's checkpoint is resumed
+            return self._train(trial)
+        except (LeaseLost, UpdateFinishedTrialError) as error:
+            self.lost = True
+            raise LeaseLost(str(error)) from error
+
+    def _train(self, trial: optuna.Trial) -> float:
+        folder = self.runner.folder / folder_of(trial)
+        try:
+            # What lies there is of another study, or of a training that is not resumed.
+            shutil.rmtree(folder, ignore_errors=True)
             return self._run(trial, folder)
         except (optuna.TrialPruned, TrialFailed) as ended:
             if isinstance(ended, TrialFailed):
                 self._failed(ended.reason, ended)
             raise
-        except (SQLAlchemyError, StorageInternalError):
+        except (LeaseLost, UpdateFinishedTrialError, SQLAlchemyError, StorageInternalError):
             raise  # no fault of the trial
         except HandedBack as stopped:
             self._failed(HANDED_BACK, stopped)
@@ -191,39 +244,29 @@ class _Fit:
             raise TrialFailed(str(error)) from error
 
     def _run(self, trial: optuna.Trial, folder: Path) -> float:
-        params = self.workspace.space.suggest(trial)
+        params = self.runner.space.suggest(trial)
         self.events.started(trial.number, params)
-        resolved = recipe.resolve(self.workspace.spec, params)
-        trial.set_user_attr("recipe", _record(resolved))
-        objective = self.workspace.objective
-        job = self.workspace.job(resolved, folder)
-        reporter = _Reporter(trial, objective.metric, self.events)
-        outcome = fine_tune(job, reporter)
-        reporter.report(outcome.evaluations)  # nothing is left to evaluate behind the last step
-        facts = {
-            "metrics": outcome.best.metrics,
-            "epoch": outcome.best.epoch,
-            "seconds": round(outcome.seconds, 3),
-            "samples_per_second": outcome.samples_per_second,
-            "peak_memory_bytes": outcome.peak_memory,
-            "training_arguments": outcome.training_arguments,
-            CHECKPOINT: str(outcome.checkpoint.relative_to(self.workspace.folder)),  # the last one
-        }
-        for key, value in facts.items():
+        earlier = reversed(trial.user_attrs.get(EARLIER, []))
+        reporter = Reporter(trial, self.runner.objective.metric, self.events)
+        attempt = Attempt(
+            params,
+            folder,
+            [self.runner.folder / folder_of(number) for number in earlier],
+            reporter,
+            trial.set_user_attr,
+        )
+        result = self.runner.train(attempt)
+        reporter.report(result.evaluations)  # nothing is left to evaluate behind the last step
+        for key, value in result.facts.items():
             trial.set_user_attr(key, value)
-        return outcome.best.metrics[objective.metric]
+        if result.checkpoint is not None:  # the last one: from here on, only the telling is left
+            path = str(result.checkpoint.relative_to(self.runner.folder))
+            trial.set_user_attr(CHECKPOINT, path)
+        return result.value
 
     def _failed(self, reason: str, error: BaseException) -> None:
         if self.trial is not None:
             text = str(error) or type(error).__name__
-            self.trial.set_user_attr("peak_memory_bytes", Device.here().peak_memory())
+            self.trial.set_user_attr("peak_memory_bytes", self.runner.peak_memory())
             self.trial.set_user_attr(REASON, reason)
             self.trial.set_user_attr("error", f"{type(error).__name__}: {text}"[:2000])
-
-
-def _record(resolved: recipe.Recipe) -> dict[str, Any]:
-    return {
-        **asdict(resolved),
-        "fine_tuning": resolved.fine_tuning.model_dump(mode="json"),
-        "training": dict(resolved.training),
-    }

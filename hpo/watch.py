@@ -11,22 +11,9 @@ from typing_extensions import override
 from hpo import checkpoints
 from hpo.errors import Diverged, HandedBack
 from hpo.evaluations import LOSS, Evaluation, Objective, read_entry
+from hpo.observer import Observer
 
 HOPELESS = 100  # an evaluation loss this many times that of guessing has diverged
-
-
-class Observer:
-    """Who watches a fine-tuning; this one looks away. Whatever a method raises ends it."""
-
-    def stepped(self, step: int, steps: int) -> None:
-        """Take note of an optimizer step."""
-
-    def evaluated(self, evaluations: list[Evaluation]) -> None:
-        """Take note of an evaluation, the last one of all so far."""
-
-    def asked_to_stop(self) -> bool:
-        """Say whether to save a checkpoint and leave."""
-        return False
 
 
 class Watch(TrainerCallback):
@@ -49,6 +36,12 @@ class Watch(TrainerCallback):
     ) -> None:
         self.evaluations = [read_entry(entry) for entry in state.log_history if LOSS in entry]
         self.before = self.evaluations[-1].seconds if self.evaluations else 0.0
+        self.observer.stepped(state.global_step, state.max_steps)
+
+    @override
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         self.observer.stepped(state.global_step, state.max_steps)
 
     @override

@@ -1,99 +1,299 @@
-"""One process, one device: trial after trial until the budget is spent."""
+"""A worker: ticket after ticket until none is left, each a trial of its own."""
 
 import gc
-import json
 import re
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import get_storage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo import checkpoints
-from hpo.errors import BadInput, HandedBack, StudyFailed
+from hpo import checkpoints, workers
+from hpo.binding import Binding, BindingStorage
+from hpo.errors import HandedBack, LeaseLost, StudyFailed
+from hpo.keeper import Keeper, Patience
+from hpo.leases import HELD, LEASE, Ticket, Tickets
 from hpo.progress import Progress
 from hpo.signals import Stop
+from hpo.spec import BudgetSpec
+from hpo.storage import ID, VERSIONS
 from hpo.strategies import Situation, Strategy
-from hpo.study import StudyView, seconds_of, view
-from hpo.trial import Events, run_trial
+from hpo.study import StudyView, view
+from hpo.trial import Draw, Events, Runner, run_trial
 from hpo.trials import (
     ABANDONED,
-    ATTEMPT,
     CHECKPOINT,
-    DEATHS,
-    FOLDER,
+    EARLIER,
+    EPOCH,
+    OUTPUT,
     POISON,
     REASON,
+    TICKET,
     UNCHARGED,
     WORKER,
     TrialResult,
     best_of,
     folder_of,
     has_outcome,
-    lives,
+    latest_attempts,
     params_of,
-    was_cut_short,
+    wall_seconds,
 )
-from hpo.workspace import Workspace
 
-MAX_DEATHS = 3  # of processes that ran one trial; it is to blame then
 ALIKE_FAILURES = 3  # first trials that all fail for one reason end a study
+_POLL = 2.0  # seconds between two looks at the tickets of others, where none is free
+_AHEAD = 8  # tickets issued at a time where only hours end a study
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a worker works under.
+
+    Args:
+        seed: the study's.
+        budget: how much may be spent, by all workers.
+        keep_checkpoints: how many of the best trials keep their weights.
+        lease: seconds after which a worker that is gone is noticed.
+        patience: how long it waits for a trial.
+    """
+
+    seed: int
+    budget: BudgetSpec
+    keep_checkpoints: int = 1
+    lease: float = LEASE
+    patience: Patience = field(default_factory=Patience)
 
 
 class Worker:
-    """Runs the trials of one study.
+    """Runs trials of one study, beside any number of others.
 
     Args:
-        study: the study.
-        storage: where it is.
+        study: the study, with the storage it is in.
+        storage: the same, which binds trials to tickets.
         strategy: chooses configurations.
-        workspace: its data, models and folders.
+        runner: trains them.
+        terms: what it works under.
         progress: is told what happens.
         stop: knows whether to leave.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - its parts, each made by another module
         self,
         study: optuna.Study,
-        storage: RDBStorage,
+        storage: BindingStorage,
         strategy: Strategy,
-        workspace: Workspace,
+        runner: Runner,
+        terms: Terms,
         progress: Progress,
         stop: Stop,
     ) -> None:
-        self.study = study
         self.storage = storage
+        self.cached = get_storage(storage)  # what finished is read once, and not once a trial
+        self.study = optuna.load_study(
+            study_name=study.study_name, storage=self.cached, pruner=optuna.pruners.NopPruner()
+        )
         self.strategy = strategy
-        self.workspace = workspace
+        self.runner = runner
+        self.terms = terms
         self.progress = progress
         self.stop = stop
-        self.spec = workspace.spec
-        self.ran: list[FrozenTrial] = []
+        self.tickets = Tickets(
+            storage.engine, study.user_attrs[ID], worker=workers.here(), device=runner.device,
+            lease=terms.lease,
+        )  # fmt: skip
+        self.versions = _other_versions(study.user_attrs.get(VERSIONS, {}))
+        self.points = strategy.points(runner.space, terms.seed)
         self.stopping = False
+        self.before: set[int] = set()
 
     def work(self) -> StudyView:
-        """Run trials until the budget is spent.
+        """Run trials until no ticket is left.
 
         Raises:
-            BadInput: a process that may be alive is running a trial of the study.
-            StudyFailed: no trial succeeded, or the first ones all failed for one reason.
-            HandedBack, KeyboardInterrupt: a signal; the running trial is continued next time.
+            StudyFailed: no trial succeeded, the first ones all failed for one reason, or too many
+                failed.
+            HandedBack, KeyboardInterrupt: a signal; the running trial is continued by whoever
+                claims its ticket next.
         """
         gc.collect()
         gc.freeze()  # Trainer collects three times a trial; what was imported is no garbage
-        self._bury()
-        self._queue_again()
-        points = self.strategy.points(self.workspace.space, self.spec.seed)
-        if points is not None:
-            self._queue(points[: self.spec.budget.trials])
+        self._issue()
+        self._end_leases_of_the_dead()
+        self.before = {trial.number for trial in self._trials() if has_outcome(trial)}
         self.progress.begin(view(self.study))
-        while self._goes_on(sampling=points is None):
+        done: Ticket | None = None
+        while not self._spent():
             self.stop.leave()
-            self._run_one()
+            ticket = self.tickets.claim(self._below(), done)
+            done = None
+            if ticket is not None:
+                done = self._work_off(ticket)
+            elif not self._wait():
+                break
+        if done is not None:
+            self.tickets.settle(done)
         self._clean_up()
         return self._conclude()
+
+    # ── tickets ──────────────────────────────────────────────────────────────────────────────────
+
+    def _below(self) -> int | None:
+        """Return the number below which tickets are worked off."""
+        limits = [self.terms.budget.trials, None if self.points is None else len(self.points)]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _issue(self) -> None:
+        """Make the tickets that are missing."""
+        below = self._below()
+        if self.points is not None:
+            self.tickets.issue(self.points[:below])
+        elif below is not None:
+            self.tickets.issue([None] * below)
+
+    def _spent(self) -> bool:
+        """Say whether the study is over although tickets may be left.
+
+        Raises:
+            StudyFailed: too many trials failed.
+        """
+        budget = self.terms.budget
+        if budget.max_failures is not None:
+            self._give_up_if(
+                lambda failed: len(failed) >= (budget.max_failures or 0),
+                f"{budget.max_failures} trials failed (budget.max_failures)",
+                of_all_runs=True,
+            )
+        if budget.hours is None:
+            return False
+        # Optuna's times are local ones without a zone.
+        now = datetime.now().astimezone().replace(tzinfo=None)
+        return wall_seconds(self._trials(), now) >= budget.hours * 3600
+
+    def _wait(self) -> bool:
+        """Wait for what others hold: they may die, or hand it back; False if nothing is left."""
+        below = self._below()
+        if below is None:  # only hours end the study
+            self.tickets.issue([None] * (len(self.tickets.view()) + _AHEAD))
+            return True
+        if self._end_leases_of_the_dead():
+            return True
+        held = self.tickets.open(below)
+        if not held:
+            return False
+        self.progress.waiting(len(held))
+        time.sleep(min(_POLL, self.terms.lease / 4))
+        return True
+
+    def _end_leases_of_the_dead(self) -> bool:
+        """End the leases of workers that this machine knows to be gone; say if there were any."""
+        holders = {ticket.worker for ticket in self.tickets.open(None) if ticket.state == HELD}
+        return bool(self.tickets.end_leases(filter(workers.is_gone, filter(None, holders))))
+
+    def _work_off(self, ticket: Ticket) -> Ticket | None:
+        """Run the trial of a ticket; returns the ticket once the trial has an outcome."""
+        previous = None if ticket.trial_id is None else self._finish(ticket, ticket.trial_id)
+        if previous is not None and has_outcome(previous):
+            return ticket  # its worker had no time to say so
+        binding = self._binding(ticket, previous)
+        keeper = Keeper(self.tickets, ticket, self.stop, self.terms.patience, self.progress.note)
+        try:
+            if ticket.deaths >= self.terms.budget.max_attempts:
+                return self._fail_as_poison(binding)
+            with keeper, self.stop.deferred(), self.storage.bound(binding):
+                trial = run_trial(self.runner, self._draw(ticket), self._events(keeper))
+        except LeaseLost as lost:
+            self.progress.note(f"{lost}; its result is dropped, the next ticket is taken")
+            return None
+        except (HandedBack, KeyboardInterrupt):
+            self.tickets.hand_back(ticket)
+            self.stop.leave()
+            raise
+        if not has_outcome(trial):
+            return None
+        self._clean_up()
+        self.progress.ended(view(self.study), TrialResult.of(trial))
+        self._give_up_if_all_alike()
+        return ticket
+
+    def _finish(self, ticket: Ticket, trial_id: int) -> FrozenTrial:
+        """Finish the attempt of a worker that is gone, and return it.
+
+        If that worker wakes up and tells a result first, Optuna takes that one.
+        """
+        trial = self.cached.get_trial(trial_id)
+        if not trial.state.is_finished():
+            try:
+                if CHECKPOINT in trial.user_attrs:  # the last thing it stored before its end
+                    value = trial.user_attrs["metrics"][self.runner.objective.metric]
+                    self.cached.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
+                else:
+                    last = ticket.deaths >= self.terms.budget.max_attempts
+                    reason = POISON if last else ABANDONED
+                    self.cached.set_trial_user_attr(trial_id, REASON, reason)
+                    self.cached.set_trial_state_values(trial_id, TrialState.FAIL)
+            except UpdateFinishedTrialError:
+                pass  # it was not gone after all
+        return self.cached.get_trial(trial_id)
+
+    def _binding(self, ticket: Ticket, previous: FrozenTrial | None) -> Binding:
+        attrs: dict[str, Any] = {
+            TICKET: ticket.number,
+            EPOCH: ticket.epoch,
+            WORKER: self.tickets.worker,
+            OUTPUT: str(self.runner.folder),
+            "device": self.runner.device,
+        }
+        if self.versions:
+            attrs["versions"] = self.versions
+        params = dict(ticket.params or {})
+        if previous is not None:
+            params |= params_of(previous)
+            attrs[EARLIER] = [*previous.user_attrs.get(EARLIER, []), previous.number]
+        return Binding(self.tickets, ticket, params, attrs)
+
+    def _fail_as_poison(self, binding: Binding) -> Ticket:
+        """Fail a ticket whose workers all died before they had a trial to show for it."""
+        with self.storage.bound(binding):
+            study_id = self.storage.get_study_id_from_name(self.study.study_name)
+            trial_id = self.storage.create_new_trial(study_id)
+        self.storage.set_trial_user_attr(trial_id, REASON, POISON)
+        self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        return binding.ticket
+
+    def _draw(self, ticket: Ticket) -> Draw:
+        situation = Situation(self.runner.space, self.terms.seed, ticket.number)
+        return Draw(self.study.study_name, self.cached, self.strategy.sampler(situation))
+
+    def _events(self, keeper: Keeper) -> Events:
+        def stepped(step: int, steps: int) -> None:
+            keeper.progressed()
+            self.progress.stepped(step, steps)
+
+        return Events(
+            started=self.progress.started,
+            stepped=stepped,
+            evaluated=self.progress.evaluated,
+            asked_to_stop=self._asked_to_stop,
+            note=self.progress.note,
+        )
+
+    def _asked_to_stop(self) -> bool:
+        if self.stop.requested() and not self.stopping:
+            self.stopping = True
+            self.progress.stopping()
+        return self.stopping
+
+    # ── the study ────────────────────────────────────────────────────────────────────────────────
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
 
     def _conclude(self) -> StudyView:
         final = view(self.study)
@@ -105,130 +305,68 @@ class Worker:
             )
         return final
 
-    def _goes_on(self, *, sampling: bool) -> bool:
-        trials = self.study.get_trials(deepcopy=False)
-        budget = self.spec.budget
-        if budget.trials is not None and sum(map(has_outcome, trials)) >= budget.trials:
-            return False
-        if budget.hours is not None and seconds_of(trials) >= budget.hours * 3600:
-            return False
-        return sampling or any(trial.state == TrialState.WAITING for trial in trials)
-
-    def _run_one(self) -> None:
-        situation = Situation(self.workspace.space, self.spec.seed, self._begun())
-        events = Events(
-            started=self.progress.started,
-            stepped=self.progress.stepped,
-            evaluated=self.progress.evaluated,
-            asked_to_stop=self._asked_to_stop,
-        )
-        try:
-            with self.stop.deferred():
-                trial = run_trial(
-                    self.workspace,
-                    self.storage,
-                    self.study.study_name,
-                    self.strategy.sampler(situation),
-                    events,
-                )
-        except (HandedBack, KeyboardInterrupt):
-            self._queue_again()
-            self.stop.leave()
-            raise
-        self.ran.append(trial)
-        self._clean_up()
-        self.progress.ended(view(self.study), TrialResult.of(trial))
-        self._give_up_if_hopeless()
-
-    def _asked_to_stop(self) -> bool:
-        if self.stop.requested() and not self.stopping:
-            self.stopping = True
-            self.progress.stopping()
-        return self.stopping
-
-    def _begun(self) -> int:
-        """Return how many configurations were begun, whatever became of them."""
-        trials = self.study.get_trials(deepcopy=False)
-        return sum(
-            trial.user_attrs.get(ATTEMPT, 1) == 1 and trial.state != TrialState.WAITING
-            for trial in trials
+    def _give_up_if_all_alike(self) -> None:
+        self._give_up_if(
+            lambda failed: len(failed) == ALIKE_FAILURES and len(set(map(_cause, failed))) == 1,
+            f"the first {ALIKE_FAILURES} trials failed for the same reason",
+            none_else=True,
         )
 
-    def _give_up_if_hopeless(self) -> None:
-        if len(self.ran) != ALIKE_FAILURES or len({_cause(trial) for trial in self.ran}) > 1:
+    def _give_up_if(
+        self,
+        hopeless: Callable[[Sequence[FrozenTrial]], bool],
+        why: str,
+        *,
+        of_all_runs: bool = False,
+        none_else: bool = False,
+    ) -> None:
+        """End the study if its failures say so.
+
+        Args:
+            hopeless: decides, given the failed trials.
+            why: what the user is told.
+            of_all_runs: failures from before this run count too.
+            none_else: only if nothing but failures is there.
+        """
+        ended = [trial for trial in self._trials() if has_outcome(trial)]
+        if none_else and any(trial.state != TrialState.FAIL for trial in ended):
+            return
+        failed = [
+            trial
+            for trial in ended
+            if trial.state == TrialState.FAIL and (of_all_runs or trial.number not in self.before)
+        ]
+        if not hopeless(failed):
             return
         final = view(self.study)
-        if final.best is None and all(trial.state == TrialState.FAIL for trial in self.ran):
-            self.progress.end(final)
-            failures = _failures([TrialResult.of(trial) for trial in self.ran])
-            raise StudyFailed(
-                f"study {final.name!r}: the first {ALIKE_FAILURES} trials failed for the same "
-                f"reason: {failures}",
-                final.to_json(),
-            )
+        self.progress.end(final)
+        failures = _failures([TrialResult.of(trial) for trial in failed])
+        raise StudyFailed(f"study {final.name!r}: {why}: {failures}", final.to_json())
 
     def _clean_up(self) -> None:
         """Keep the weights of the best trials and what unfinished ones resume from."""
-        trials = self.study.get_trials(deepcopy=False)
-        ranked = best_of(trials, maximize=self.workspace.objective.maximize)
-        best = ranked[: self.spec.keep_checkpoints]
-        alive = [trial for trial in trials if not trial.state.is_finished()]
+        trials = self._trials()
+        best = best_of(trials, maximize=self.runner.objective.maximize)
+        # A ticket whose latest attempt was cut short may be claimed by now; so may a checkpoint of
+        # any of its attempts be in use.
+        open_ = [trial for trial in latest_attempts(trials) if not has_outcome(trial)]
+        numbers = {number for trial in open_ for number in _attempts(trial)}
         checkpoints.keep_only(
-            self.workspace.folder,
-            best={folder_of(trial) for trial in best},
-            alive={folder_of(trial) for trial in alive},
+            self.runner.folder,
+            best={folder_of(trial) for trial in best[: self.terms.keep_checkpoints]},
+            alive={folder_of(number) for number in numbers},
+            ended={folder_of(trial) for trial in trials if trial.number not in numbers},
         )
 
-    def _bury(self) -> None:
-        """Finish what a process that is gone left running."""
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            worker = str(trial.user_attrs.get(WORKER, ""))
-            if lives(worker):
-                raise BadInput(
-                    f"study {self.study.study_name!r}: trial {trial.number} is being run by "
-                    f"another process, {worker}; if that one is gone, `optuna tell --study-name "
-                    f"… --trial-number {trial.number} --state fail --storage …` sets it free"
-                )
-            if CHECKPOINT in trial.user_attrs:  # the last thing it stored before its end
-                value = trial.user_attrs["metrics"][self.workspace.objective.metric]
-                self.study.tell(trial.number, value)
-                continue
-            last = trial.user_attrs.get(DEATHS, 0) + 1 == MAX_DEATHS
-            self.storage.set_trial_user_attr(
-                trial._trial_id,  # noqa: SLF001 - no public name
-                REASON,
-                POISON if last else ABANDONED,
-            )
-            self.study.tell(trial.number, state=TrialState.FAIL)
 
-    def _queue_again(self) -> None:
-        """Queue every trial that ended without an outcome, unless it is queued already.
-
-        A retry is a new trial: Optuna itself then refuses what the old one may still write.
-        """
-        latest: dict[str, FrozenTrial] = {}
-        for trial in self.study.get_trials(deepcopy=False):
-            latest[folder_of(trial)] = trial  # they come in order: an attempt after those before it
-        for folder, trial in latest.items():
-            if was_cut_short(trial):
-                died = trial.user_attrs.get(REASON) == ABANDONED
-                attrs = {
-                    FOLDER: folder,
-                    ATTEMPT: trial.user_attrs.get(ATTEMPT, 1) + 1,
-                    DEATHS: trial.user_attrs.get(DEATHS, 0) + died,
-                }
-                self.study.enqueue_trial(params_of(trial), user_attrs=attrs)
-
-    def _queue(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """Queue the points that the study does not have yet."""
-        known = {_key(params_of(trial)) for trial in self.study.get_trials(deepcopy=False)}
-        for point in points:
-            if _key(point) not in known:
-                self.study.enqueue_trial(dict(point))
+def _attempts(trial: FrozenTrial) -> Iterable[int]:
+    return [*trial.user_attrs.get(EARLIER, []), trial.number]
 
 
-def _key(params: Mapping[str, Any]) -> str:
-    return json.dumps(params, sort_keys=True)
+def _other_versions(stored: Mapping[str, str]) -> dict[str, str]:
+    """Return those versions of this worker that differ from the study's."""
+    mine = {name: version(name) for name in stored if name != "python"}
+    return {name: mine[name] for name in mine if mine[name] != stored[name]}
 
 
 def _cause(trial: FrozenTrial) -> tuple[str, str]:

@@ -63,16 +63,45 @@ def test_better_weights_take_the_place_of_the_best(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"best", "checkpoint-2"}
 
 
+def test_best_is_for_everyone_and_nothing_else(tmp_path: Path) -> None:
+    """What a killed process left half-written stays behind; others may read the weights."""
+    save(tmp_path, 1)
+    (tmp_path / "checkpoint-1" / ".tmpYc2Tc2").write_text("half")
+    (tmp_path / "checkpoint-1" / "model.safetensors").chmod(0o600)
+    checkpoints.keep_as_best(tmp_path, 1)
+    best = tmp_path / "best"
+    assert ".tmpYc2Tc2" not in {path.name for path in best.iterdir()}
+    (tmp_path / "plain").touch()
+    usual = (tmp_path / "plain").stat().st_mode
+    assert (best / "model.safetensors").stat().st_mode == usual
+
+
+def test_resumes_from_an_earlier_attempt(tmp_path: Path) -> None:
+    """The latest attempt that has a whole checkpoint; its best weights come along."""
+    folders = [tmp_path / name for name in ("third", "second", "first")]
+    for folder, step in ((folders[1], 4), (folders[2], 2)):
+        save(folder, step)
+        checkpoints.keep_as_best(folder, step)
+        checkpoints.complete(folder, step)
+    assert checkpoints.find(folders[0], folders[1:]) == folders[1] / "checkpoint-4"
+    assert (folders[0] / "best" / "model.safetensors").exists()
+    (folders[1] / "checkpoint-4" / "model.safetensors").write_text("other bits")
+    assert checkpoints.find(folders[0], folders[1:]) == folders[2] / "checkpoint-2"
+    assert checkpoints.find(folders[0], []) is None
+
+
 def test_other_trials_go(tmp_path: Path) -> None:
-    """The best keep their weights, the living everything, the others only what explains them."""
-    for name in ("trial-0000", "trial-0001", "trial-0002", "trial-0003", "notes"):
+    """The best keep their weights, the living and the unknown all, others what explains them."""
+    for name in ("trial-0000", "trial-0001", "trial-0002", "trial-0003", "trial-0004", "notes"):
         save(tmp_path / name, 1)
         checkpoints.keep_as_best(tmp_path / name, 1)
     (tmp_path / "trial-0003" / "error.txt").write_text("why", encoding="utf-8")
-    checkpoints.keep_only(tmp_path, best={"trial-0001"}, alive={"trial-0002"})
+    ended = {f"trial-000{number}" for number in (0, 1, 3)}
+    checkpoints.keep_only(tmp_path, best={"trial-0001"}, alive={"trial-0002"}, ended=ended)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*")}
     assert left == {
         "trial-0001/best", "trial-0002/best", "trial-0002/checkpoint-1",
-        "trial-0003/error.txt", "notes/best", "notes/checkpoint-1",
+        "trial-0003/error.txt", "trial-0004/best", "trial-0004/checkpoint-1", "notes/best",
+        "notes/checkpoint-1",
     }  # fmt: skip
     assert not (tmp_path / "trial-0000").exists()

@@ -27,7 +27,7 @@ def trial(number: int, value: float | None, **changes: Any) -> TrialResult:
         "params": {"learning_rate": 0.00123456}, "value": value, "metrics": {}, "evaluations": [],
         "seconds": 75.0, "reason": None if value is not None else "diverged",
         "error": None if value is not None else "Diverged: [/x] no luck",
-        "checkpoint": "runs/x/best", "record": {}, **changes,
+        "checkpoint": "runs/x/best", "counts": True, "record": {}, **changes,
     }  # fmt: skip
     return TrialResult(**values)
 
@@ -101,7 +101,7 @@ def test_conclusion_says_where_things_are() -> None:
 def test_headings_are_folded() -> None:
     """A long name is broken at its underscores and nowhere else, and keeps every character."""
     folded = display.folded("per_device_train_batch_size")
-    assert folded.split("\n") == ["per_device_", "train_", "batch_size"]
+    assert folded.split("\n") == ["per_", "device_", "train_", "batch_size"]
     assert [display.folded(name) for name in ("seed", "__a", "")] == ["seed", "__a", ""]
 
 

@@ -14,8 +14,8 @@ from transformers import BertForSequenceClassification
 from hpo import checkpoints
 from hpo.errors import DiskFull, Diverged, HandedBack, OutOfMemory
 from hpo.fine_tuning import Job, Outcome, fine_tune
+from hpo.observer import Observer
 from hpo.trainer import FineTuner
-from hpo.watch import Observer
 from hpo.workspace import Workspace
 from tests.studies_made import STEPS, TRAIN_ROWS, elsewhere, make_job, make_workspace
 

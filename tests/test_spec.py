@@ -45,6 +45,14 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
+def test_setting_a_searched_parameter_makes_it_a_constant(study: Path) -> None:
+    """What is set is no longer searched; all else stays."""
+    study.write_text(f"{STUDY}num_train_epochs = {{ type = 'int', low = 1, high = 3 }}\n")
+    spec = load(study, ["training.num_train_epochs=2"]).spec
+    assert spec.training == {"num_train_epochs": 2}
+    assert spec.space.names() == ["learning_rate"]
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> StudySpec:
     """Build any valid specification."""

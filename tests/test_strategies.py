@@ -9,6 +9,7 @@ from optuna.samplers import RandomSampler
 from hpo.errors import BadInput, SpecError
 from hpo.space import SearchSpace
 from hpo.strategies import STRATEGIES, Situation, load_strategy
+from tests.studies_made import make_spec
 
 SPACE = SearchSpace.model_validate(
     {
@@ -22,7 +23,7 @@ SAMPLING = [name for name in STRATEGIES.names() if name != "grid"]
 
 def draw(name: str, count: int, seed: int = 1) -> list[dict[str, Any]]:
     """Run a strategy on an easy objective, with a sampler for each trial as the worker does."""
-    strategy = load_strategy(name)
+    strategy = STRATEGIES.load(name)()
     study = optuna.create_study(direction="maximize")
     for index in range(count):
         study.sampler = strategy.sampler(Situation(SPACE, seed, index))
@@ -44,7 +45,7 @@ def test_draws_fit_differ_and_repeat(name: str) -> None:
 @pytest.mark.parametrize("name", SAMPLING)
 def test_sampling_strategies_have_no_points(name: str) -> None:
     """Only a grid is made of points."""
-    assert load_strategy(name).points(SPACE, 1) is None
+    assert STRATEGIES.load(name)().points(SPACE, 1) is None
 
 
 @pytest.mark.parametrize("name", ["tpe", "bayes"])
@@ -67,7 +68,7 @@ def test_bayes_begins_evenly_spread() -> None:
 
 def test_grid_has_every_point_in_an_order_of_the_seed() -> None:
     """Each point once; another seed, another order; the sampler has nothing to draw."""
-    grid = load_strategy("grid")
+    grid = STRATEGIES.load("grid")()
     points = grid.points(SPACE, 1)
     assert points is not None
     assert len(points) == 3 * 2 * 3
@@ -83,10 +84,17 @@ def test_grid_needs_points() -> None:
     """A range without step or points is refused, by name."""
     space = SearchSpace.model_validate({"rate": {"type": "float", "low": 0.1, "high": 0.2}})
     with pytest.raises(SpecError, match=r"space\.rate: found a range without step or points"):
-        load_strategy("grid").points(space, 1)
+        STRATEGIES.load("grid")().points(space, 1)
+
+
+def test_a_study_must_end() -> None:
+    """A strategy that samples needs a budget."""
+    with pytest.raises(SpecError, match="found neither trials nor hours"):
+        load_strategy(make_spec({"strategy": "tpe", "budget": None}))
+    load_strategy(make_spec({"strategy": "tpe", "budget": {"trials": None, "hours": 1.0}}))
 
 
 def test_unknown_strategy() -> None:
     """The known ones are listed, and the nearest is named."""
     with pytest.raises(BadInput, match=r"known are bayes, tpe, random, grid.*mean 'bayes'"):
-        load_strategy("bayess")
+        load_strategy(make_spec({"strategy": "bayess"}))

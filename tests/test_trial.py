@@ -33,12 +33,14 @@ from transformers.trainer_callback import CallbackHandler
 from hpo import fine_tuning, storage
 from hpo.device import Device
 from hpo.evaluations import Evaluation, as_record
+from hpo.observer import Observer
 from hpo.recipe import Recipe
+from hpo.search import TrainerRunner, _Searcher
 from hpo.spec import FineTuningSpec
 from hpo.trainer import FineTuner
-from hpo.trial import Events, _Searcher, run_trial
-from hpo.trials import ATTEMPT, FOLDER, has_outcome, was_cut_short
-from hpo.watch import Observer, Watch
+from hpo.trial import Draw, Events, run_trial
+from hpo.trials import EARLIER, has_outcome, was_cut_short
+from hpo.watch import Watch
 from hpo.workspace import Workspace
 from tests.studies_made import NER, STEPS, make_job, make_workspace
 from tests.upstream_search import ROWS, Tiny, search, stock_trainer
@@ -71,7 +73,8 @@ class Bench:
             asked_to_stop=lambda: False,
         )
         sampler = optuna.samplers.RandomSampler(seed=1)
-        return run_trial(self.workspace, self.storage, "study", sampler, events)
+        draw = Draw("study", self.storage, sampler)
+        return run_trial(TrainerRunner(self.workspace), draw, events)
 
 
 @pytest.fixture
@@ -428,7 +431,8 @@ class TestResume:
         bench = Bench(tmp_path, {"space": RATE})
         job = make_job(bench.workspace)
         before = fine_tuning.fine_tune(job, Observer())
-        attrs = {FOLDER: job.folder.name, ATTEMPT: 2}
+        bench.study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
+        attrs = {EARLIER: [0]}
         bench.study.enqueue_trial({"learning_rate": 1e-3}, user_attrs=attrs)
         trial = bench.take()
         assert bench.steps == [2 * STEPS]

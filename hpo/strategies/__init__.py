@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpo.errors import SpecError
 from hpo.plugins import Plugins
 
 if TYPE_CHECKING:
     import optuna
 
     from hpo.space import Scalar, SearchSpace
+    from hpo.spec import StudySpec
 
 STRATEGIES = Plugins(
     "strategy",
@@ -67,11 +69,18 @@ class Strategy:
         return None
 
 
-def load_strategy(name: str) -> Strategy:
-    """Return a strategy by name.
+def load_strategy(spec: "StudySpec") -> Strategy:
+    """Return the strategy of a study.
 
     Raises:
-        BadInput: there is no such strategy.
+        BadInput: there is no such strategy, its points cannot be listed, or it would never end.
     """
-    strategy: type[Strategy] = STRATEGIES.load(name)
-    return strategy()
+    made: type[Strategy] = STRATEGIES.load(spec.strategy)
+    strategy = made()
+    endless = spec.budget.trials is None and spec.budget.hours is None
+    if strategy.points(spec.search_space(), spec.seed) is None and endless:
+        raise SpecError(
+            f"budget: found neither trials nor hours; expected one of them, since "
+            f"{spec.strategy} has no end of its own"
+        )
+    return strategy

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import closing
@@ -118,6 +119,7 @@ def _locked(database: Path) -> bool:
 
 def _run(arguments: list[str], folder: Path, env: Mapping[str, str], scratch: Path) -> None:
     os.environ.update(env)
+    sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))  # read long ago
     os.chdir(folder)
     for number, name in ((1, "stdout"), (2, "stderr")):
         descriptor = os.open(scratch / name, os.O_WRONLY | os.O_CREAT)

@@ -1,6 +1,7 @@
 """`hpo run` as a user types it: it searches, continues, refuses and cleans up."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +105,8 @@ def test_disk_stays_bounded(hpo: Hpo, kept: int) -> None:
     best = {f"trial-{trial.number:04d}" for trial in ranked[:kept]}
     assert {path.parent.parent.name for path in study.rglob("*.safetensors")} == best
     assert {path.name for path in study.glob("trial-*")} == best
+    there = [trial.checkpoint for trial in trials_of(hpo, "study-random") if trial.checkpoint]
+    assert {Path(path).parent.name for path in there} == best
     leftovers = {".pt", ".pth", ".bin"}
     assert not [path for path in hpo.folder.rglob("*") if path.suffix in leftovers]
 

@@ -1,0 +1,137 @@
+"""While a trial runs, a thread keeps its lease, and ends what has lost it, hangs or overstays.
+
+alive and progressing     the lease is renewed, several times before it would end
+database away             training goes on; before the lease ends, the worker counts it as lost
+lease lost                the training is told at its next step: what it does no longer counts
+no progress for long      stacks are written, the lease is ended, the process leaves at once
+asked to go, and too slow the same, but handed back
+"""
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from hpo.errors import HandedBack, LeaseLost
+from hpo.leases import Ticket, Tickets
+from hpo.signals import Stop
+
+_RENEWALS = 4  # in the length of a lease
+_MARGIN = 0.15  # of a lease; so long before its end a worker gives it up, whatever clocks do
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a worker waits.
+
+    Args:
+        hang: seconds without progress after which a trial is taken to hang.
+        grace: seconds to save a trial in, once the process was asked to go.
+    """
+
+    hang: float = 1800.0
+    grace: float = 25.0  # Kubernetes kills after 30, SLURM after as many
+
+
+class Keeper:
+    """Keeps the lease of one ticket in a thread of its own; a context around the trial.
+
+    Args:
+        tickets, ticket: what is held.
+        stop: knows whether the process was asked to go.
+        patience: how long to wait.
+        say: is told why the process leaves.
+    """
+
+    def __init__(
+        self,
+        tickets: Tickets,
+        ticket: Ticket,
+        stop: Stop,
+        patience: Patience,
+        say: Callable[[str], None],
+    ) -> None:
+        self.tickets = tickets
+        self.ticket = ticket
+        self.stop = stop
+        self.patience = patience
+        self.say = say
+        self.lost = False
+        self._progress = self._renewed = time.monotonic()
+        self._asked: float | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def progressed(self) -> None:
+        """Take note that the trial goes on.
+
+        Raises:
+            LeaseLost: what it does no longer counts.
+        """
+        self._progress = time.monotonic()
+        if self.lost:
+            raise LeaseLost(f"ticket {self.ticket.number} is somebody else's now")
+
+    def _keep(self) -> None:
+        lease = self.tickets.lease
+        pause = min(lease / _RENEWALS, 1.0)  # signals and hangs are looked for more often
+        due = self._renewed + lease / _RENEWALS
+        while not self._over.wait(pause):
+            now = time.monotonic()
+            if now >= due and not self.lost:
+                self._renew(now)
+                due = now + lease / _RENEWALS
+            if now - self._renewed > lease * (1 - _MARGIN):
+                self.lost = True
+            self._look_after(now)
+
+    def _renew(self, now: float) -> None:
+        try:
+            if self.tickets.renew(self.ticket, now - self._progress):
+                self._renewed = now  # when it was asked for: the answer may have taken long
+            else:
+                self.lost = True
+        except SQLAlchemyError:
+            pass  # the database is away; it is asked again
+
+    def _look_after(self, now: float) -> None:
+        if self.stop.preempted():
+            self._asked = self._asked or now
+            if now - self._asked > self.patience.grace:
+                self._leave("could not be saved in time and is handed back", HandedBack.exit_code)
+        if now - self._progress > self.patience.hang:
+            faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+            self._leave(f"made no progress for {self.patience.hang:g} s", 1)
+
+    def _leave(self, why: str, code: int) -> None:
+        """End the process; its main thread hangs, or is too slow to be asked."""
+        self.say(f"hpo: the trial of ticket {self.ticket.number} {why}")
+        try:
+            if code == HandedBack.exit_code:
+                self.tickets.hand_back(self.ticket)
+            else:
+                self.tickets.end_leases([self.tickets.worker])
+        except SQLAlchemyError:
+            pass  # the lease ends by itself
+        sys.stderr.flush()
+        os._exit(code)

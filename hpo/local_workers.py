@@ -1,0 +1,226 @@
+"""The workers of one machine: started, watched, restarted, asked to go.
+
+They are processes of their own, in sessions of their own: closing the terminal, or losing whoever
+watches them, ends none of them. What is known of each stands in a file, by which the next `hpo run`
+finds those that live.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from hpo import workers
+from hpo.errors import INTERRUPTED_EXIT_CODE, HandedBack, HpoError
+from hpo.signals import Stop
+
+LOCAL_WORKERS = "HPO_LOCAL_WORKERS"  # see `hpo.device.use_cores`
+_LOOK = 0.25  # seconds between two looks
+_CRASHES = 3  # without a trial that ends in between; then a worker is not started again
+_WENT = {0, HandedBack.exit_code, INTERRUPTED_EXIT_CODE}  # because nothing is left, or asked to
+_TOLD = {2, 3, 4, 5}  # with a message; it would say the same again
+
+
+def slots(wanted: int | None, per_gpu: int, gpus: Sequence[str]) -> list[str | None]:
+    """Say which device each worker of this machine is given.
+
+    Args:
+        wanted: how many workers; None leaves it to the machine.
+        per_gpu: how many share a GPU.
+        gpus: the GPUs, as `CUDA_VISIBLE_DEVICES` names them.
+
+    Returns:
+        The value of `CUDA_VISIBLE_DEVICES` for each worker, None for what it is; an empty list if
+        the process itself is to be the only worker.
+    """
+    if wanted is None and len(gpus) * per_gpu < 2:
+        return []
+    places: list[str | None] = [gpu for _ in range(per_gpu) for gpu in gpus]
+    count = wanted or len(places)
+    return [places[index % len(places)] if places else None for index in range(count)]
+
+
+@dataclass
+class _Worker:
+    """One worker: a place, and the process that has it."""
+
+    number: int
+    gpu: str | None
+    name: str = ""  # see `hpo.workers`
+    process: subprocess.Popen[bytes] | None = None  # None for one that somebody else started
+    crashes: int = 0
+    done_before: int = 0  # trials with an outcome when it was started
+    over: bool = False
+    complaint: str = ""
+    code: int | None = None
+
+    def lives(self) -> bool:
+        if self.process is not None:
+            self.code = self.process.poll()
+            return self.code is None
+        return bool(self.name) and not workers.is_gone(self.name)
+
+
+@dataclass
+class LocalWorkers:
+    """Keeps the workers of a study on this machine running until nothing is left.
+
+    Args:
+        command: what a worker is started with.
+        folder: for their logs and what is known of them.
+        places: see `slots`.
+        env: variables of their own, such as the storage: a password on a command line could be
+            read by everyone.
+        end_leases: is called with the names of workers that were seen to die.
+        outcomes: returns how many trials have an outcome.
+        left: says whether there is anything left to do.
+        say: is told what happens.
+    """
+
+    command: Sequence[str]
+    folder: Path
+    places: Sequence[str | None]
+    env: dict[str, str]
+    end_leases: Callable[[Iterable[str]], object]
+    outcomes: Callable[[], int]
+    left: Callable[[], bool]
+    say: Callable[[str], None]
+    _workers: list[_Worker] = field(default_factory=list)
+
+    def watch(self, stop: Stop, look: Callable[[], None]) -> None:
+        """Start what does not run yet, and watch until all have gone.
+
+        Args:
+            stop: a signal is passed on to all of them.
+            look: is called again and again meanwhile.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._workers = [_Worker(number, gpu) for number, gpu in enumerate(self.places)]
+        lock = FileLock(self.folder / ".lock", timeout=0)
+        with suppress(OSError):
+            self._adopt()
+        try:
+            with stop.deferred():
+                self._watch(stop, look, lock)
+        except KeyboardInterrupt:  # the second one: they leave at once
+            self._signal(signal.SIGINT)
+            while any(worker.lives() for worker in self._workers):
+                time.sleep(_LOOK)
+        finally:
+            lock.release()
+        stop.leave()
+
+    def complaints(self) -> list[tuple[int, str]]:
+        """Return the exit code and the last words of each worker that went for a reason."""
+        return [(each.code or 1, each.complaint) for each in self._workers if each.complaint]
+
+    def _watch(self, stop: Stop, look: Callable[[], None], lock: FileLock) -> None:
+        told = False
+        while not all(worker.over for worker in self._workers):
+            if stop.requested() and not told:
+                told = True
+                self._signal(stop.signal or signal.SIGTERM)
+            for worker in self._workers:
+                if not worker.over and not worker.lives():
+                    self._ended(worker, lock, stopping=told)
+            look()
+            time.sleep(_LOOK)
+
+    def _adopt(self) -> None:
+        """Take over the workers that an earlier `hpo run` started, and that live."""
+        for path in self.folder.glob("worker-*.json"):
+            with suppress(ValueError, KeyError):
+                name = str(json.loads(path.read_text(encoding="utf-8"))["worker"])
+                number = int(path.stem.rpartition("-")[2])
+                if workers.is_gone(name):
+                    continue
+                while number >= len(self._workers):  # there were more of them then
+                    self._workers.append(_Worker(len(self._workers), None, over=True))
+                found = self._workers[number]
+                found.name, found.over = name, False
+                self.say(f"worker {number} runs already, {workers.shown(name)}")
+
+    def _ended(self, worker: _Worker, lock: FileLock, *, stopping: bool) -> None:
+        """Take note of a worker that is gone, and start it again if that makes sense."""
+        if worker.name:
+            self.end_leases([worker.name])
+        first, code = not worker.name, worker.code
+        if code in _TOLD:
+            worker.complaint = self._last_words(worker)
+        if stopping or code in _WENT or code in _TOLD:
+            worker.over = True
+            return
+        if not first and not self.left():
+            worker.over = True
+            return
+        if not first:
+            progress = self.outcomes() > worker.done_before
+            worker.crashes = 1 if progress else worker.crashes + 1
+            ended = "is gone" if code is None else f"ended with {code}"
+            if worker.crashes >= _CRASHES:
+                worker.over = True
+                worker.complaint = f"worker {worker.number} {ended} {_CRASHES} times in a row"
+                self.say(f"{worker.complaint}; see {self._log(worker)}")
+                return
+            self.say(f"worker {worker.number} {ended}; it is started again")
+        with suppress(Timeout):  # another `hpo run` watches too; that one starts them
+            lock.acquire()
+            self._start(worker)
+
+    def _start(self, worker: _Worker) -> None:
+        env = {**os.environ, **self.env, LOCAL_WORKERS: str(len(self.places))}
+        if worker.gpu is not None:
+            env["CUDA_VISIBLE_DEVICES"] = worker.gpu
+        with self._log(worker).open("ab") as log:
+            worker.process = subprocess.Popen(  # noqa: S603 - a command of our own, and no shell
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
+                start_new_session=True,
+            )  # fmt: skip
+        worker.name = workers.here(worker.process.pid)
+        worker.done_before = self.outcomes()
+        state = self.folder / f"worker-{worker.number}.json"
+        state.write_text(json.dumps({"worker": worker.name}), encoding="utf-8")
+        device = "" if worker.gpu is None else f", GPU {worker.gpu}"
+        self.say(f"worker {worker.number} started, process {worker.process.pid}{device}")
+
+    def _log(self, worker: _Worker) -> Path:
+        return self.folder / f"worker-{worker.number}.log"
+
+    def _last_words(self, worker: _Worker) -> str:
+        lines = self._log(worker).read_text(encoding="utf-8", errors="replace").splitlines()
+        words: list[str] = []
+        for line in reversed(lines):
+            if not line.startswith("hpo: "):
+                break
+            words.insert(0, line.removeprefix("hpo: "))
+        return "\n".join(words) or f"worker {worker.number} ended with {worker.code}"
+
+    def _signal(self, number: int) -> None:
+        for worker in self._workers:
+            if worker.lives():
+                with suppress(ProcessLookupError):
+                    os.kill(int(worker.name.split(":")[1]), number)
+
+
+def worker_command(name: str, *options: str) -> list[str]:
+    """Return the command line of a worker."""
+    return [sys.executable, "-m", "hpo", "worker", *options, "--", name]
+
+
+def raise_complaint(complaints: Sequence[tuple[int, str]]) -> None:
+    """Raise the first of what workers went for, with the exit code that it has."""
+    for code, text in complaints:
+        kind = next((each for each in _kinds(HpoError) if each.exit_code == code), HpoError)
+        raise kind(text)
+
+
+def _kinds(root: type[HpoError]) -> list[type[HpoError]]:
+    return [root, *(each for child in root.__subclasses__() for each in _kinds(child))]

@@ -1,0 +1,107 @@
+"""From a specification to what a worker needs: names checked, data read, models looked at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+
+from hpo import storage
+from hpo.errors import SpecError
+from hpo.evaluations import Objective
+from hpo.own_training import OwnTrainingRunner, trains_itself
+from hpo.plugins import nearest
+from hpo.spec import StudyFile
+from hpo.strategies import Strategy, load_strategy
+from hpo.tasks import TASKS
+from hpo.trial import Runner
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found when a study was loaded.
+
+    Args:
+        agreed: what all workers must find alike, by the name under which the study stores it.
+        notices: sentences about the data.
+    """
+
+    agreed: dict[str, Any]
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study whose names are right.
+
+    Args:
+        runner: trains its configurations.
+        strategy: chooses them.
+        load: reads what takes a while, the data first.
+        gpus: returns the GPUs that it can use here, as `CUDA_VISIBLE_DEVICES` names them.
+    """
+
+    runner: Runner
+    strategy: Strategy
+    load: Callable[[], Facts]
+    gpus: Callable[[], list[str]] = list
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Optuna's word for the better direction of the objective."""
+        return "maximize" if self.runner.objective.maximize else "minimize"
+
+
+def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
+    """Check all that needs neither data nor model.
+
+    Args:
+        file: the study.
+        folder: the study's own, for its trials.
+        cache: for what studies share.
+
+    Raises:
+        BadInput: everything that is wrong.
+    """
+    task = TASKS.load(file.spec.task)
+    if trains_itself(task):
+        return _prepare_own(file, task, folder)
+    # torch and transformers are imported for tasks that need them
+    from hpo.check import check_names
+    from hpo.device import visible_gpus
+    from hpo.quiet import quieten
+    from hpo.search import TrainerRunner
+    from hpo.workspace import Workspace
+
+    quieten()
+    workspace = Workspace(file.spec, file.folder, folder, cache)
+    strategy = check_names(file, workspace)
+
+    def load() -> Facts:
+        data = workspace.data
+        workspace.check_class_metric()
+        for model in file.spec.models():
+            workspace.check_model(model)
+        agreed = {
+            storage.METRIC: workspace.objective.metric,
+            storage.FINGERPRINT: data.fingerprint,
+        }
+        return Facts(agreed, data.notices)
+
+    return Prepared(TrainerRunner(workspace), strategy, load, visible_gpus)
+
+
+def _prepare_own(file: StudyFile, task: Any, folder: Path) -> Prepared:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    spec = file.spec
+    metric = spec.objective.metric or task.metric
+    if metric not in task.metrics:
+        known = ", ".join(task.metrics)
+        raise SpecError(
+            f"{file.path}: objective.metric: found {metric!r}; known are {known}"
+            f"{nearest(metric, task.metrics)}"
+        )
+    objective = Objective(metric, (spec.objective.direction or task.metrics[metric]) == "maximize")
+    runner = OwnTrainingRunner(task, spec.search_space(), objective, folder)
+    return Prepared(runner, load_strategy(spec), lambda: Facts({storage.METRIC: metric}))

@@ -1,0 +1,59 @@
+"""What `hpo run` shows while other processes work: a study as its storage has it, now and then."""
+
+import time
+from collections.abc import Callable
+
+from hpo.leases import TicketView
+from hpo.progress import Progress
+from hpo.study import StudyView
+
+_PAUSE = 1.0  # seconds between two readings of the storage
+
+
+class Watched:
+    """A study that others work on, told to a `Progress`.
+
+    Args:
+        progress: is told what happens.
+        view: reads the study.
+        tickets: reads its tickets.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        view: Callable[[], StudyView],
+        tickets: Callable[[], list[TicketView]],
+    ) -> None:
+        self.progress = progress
+        self.view = view
+        self.tickets = tickets
+        study = view()
+        self.ended = {trial.number for trial in study.outcomes()}
+        self.started = {trial.number for trial in study.trials}
+        progress.begin(study)
+        self.next = 0.0
+
+    def look(self) -> None:
+        """Tell what is new, if it is time to look again."""
+        if time.monotonic() < self.next:
+            return
+        study = self.view()
+        for trial in study.trials:
+            if trial.number not in self.started:
+                self.started.add(trial.number)
+                self.progress.started(trial.number, trial.params)
+        for trial in study.outcomes():
+            if trial.number not in self.ended:
+                self.ended.add(trial.number)
+                self.progress.ended(study, trial)
+        self.progress.watched(study, self.tickets())
+        self.next = time.monotonic() + _PAUSE
+
+    def end(self) -> StudyView:
+        """Tell the rest, and return the study as it is now."""
+        self.next = 0.0
+        self.look()
+        final = self.view()
+        self.progress.end(final)
+        return final

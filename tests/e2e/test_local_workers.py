@@ -1,0 +1,203 @@
+"""`hpo run --workers`: processes that are started, watched, restarted, found again, asked to go."""
+
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpo import workers
+from hpo.local_workers import slots
+from hpo.study import StudyView, load_study
+from hpo.trials import WORKER
+from tests.e2e.processes import PATIENCE, Hpo
+from tests.studies_made import write_study
+
+NAPS = '''
+"""A task without torch: each trial lasts until a file says that it may end."""
+import time
+from pathlib import Path
+from hpo.trial import Result
+
+class Naps:
+    name, metric, metrics = "naps", "score", {"score": "maximize"}
+
+    def train(self, attempt):
+        step = 0
+        while not Path("wake").exists():
+            attempt.reporter.stepped(step, 100)
+            step += 1
+            if attempt.reporter.asked_to_stop():
+                from hpo.errors import HandedBack
+                raise HandedBack("woken")
+            time.sleep(0.02)
+        return Result(attempt.params["x"])
+
+TASK = Naps()
+'''
+STUDY = """
+task = "naps"
+model = "none"
+strategy = "random"
+data = { path = "none" }
+budget = { trials = 6 }
+[space]
+x = { type = "float", low = 0.0, high = 1.0 }
+"""
+
+
+class Bench:
+    """A study of naps, and the command line beside it."""
+
+    def __init__(self, hpo: Hpo) -> None:
+        self.hpo = hpo
+        self.env = {"PYTHONPATH": str(hpo.folder)}
+        (hpo.folder / "naps.py").write_text(NAPS)
+        info = hpo.folder / "naps-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: naps\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[hpo.tasks]\nnaps = naps:TASK\n")
+        (hpo.folder / "study.toml").write_text(STUDY)
+
+    def study(self) -> StudyView:
+        """Read the study."""
+        return load_study("study-random", f"sqlite:///{self.hpo.folder / 'runs' / 'hpo.db'}")
+
+    def wake(self) -> None:
+        """Let all trials end."""
+        (self.hpo.folder / "wake").touch()
+
+    def process_of(self, line: str) -> int:
+        """Return the process that a line `worker 0 started, process 123` names."""
+        found = re.search(r"process (\d+)", line)
+        assert found is not None
+        return int(found[1])
+
+
+@pytest.fixture
+def bench(hpo: Hpo) -> Bench:
+    """A study whose trials last until they are woken."""
+    return Bench(hpo)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        os.sched_yield()
+
+
+def running(bench: Bench) -> int:
+    """Count the trials that run."""
+    return bench.study().counts.get("RUNNING", 0)
+
+
+def test_workers_share_the_budget(bench: Bench) -> None:
+    """Two processes, each with its log; six outcomes in all; one JSON object on standard output."""
+    command = bench.hpo.start("run", "--workers", "2", "--json", env=bench.env)
+    command.wait_for("worker 1 started")
+    until(lambda: (bench.hpo.folder / "runs" / "hpo.db").exists() and running(bench) == 2)
+    bench.wake()
+    ended = command.end()
+    assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 6}), ended.stderr
+    trials = bench.study().trials
+    assert len({trial.record[WORKER] for trial in trials}) == 2
+    logs = bench.hpo.folder / "runs" / "study-random" / "workers"
+    text = "".join(path.read_text() for path in logs.glob("*.log"))
+    assert Counter(re.findall(r"trial (\d) ended", text)) == Counter("012345")
+
+
+def test_a_killed_worker_is_replaced_at_once(bench: Bench) -> None:
+    """Its lease ends when it is seen to die, long before its time; its trial is tried again."""
+    command = bench.hpo.start("run", "--workers", "2", "--json", env=bench.env)
+    first = bench.process_of(command.wait_for("worker 0 started"))
+    until(lambda: (bench.hpo.folder / "runs" / "hpo.db").exists() and running(bench) == 2)
+    os.kill(first, signal.SIGKILL)
+    command.wait_for("worker 0 ended with -9; it is started again")
+    until(lambda: any(trial.reason == "abandoned" for trial in bench.study().trials))
+    bench.wake()
+    ended = command.end()
+    assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 6}), ended.stderr
+    lost = [trial for trial in bench.study().trials if trial.reason == "abandoned"]
+    assert [workers.shown(trial.record[WORKER]).split(":")[1] for trial in lost] == [str(first)]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_all_workers_are_asked_to_go(bench: Bench, number: signal.Signals, code: int) -> None:
+    """Ctrl-C at the one that watches hands all trials back; the same command goes on."""
+    command = bench.hpo.start("run", "--workers", "2", env=bench.env)
+    pids = [bench.process_of(command.wait_for(f"worker {n} started")) for n in (0, 1)]
+    until(lambda: (bench.hpo.folder / "runs" / "hpo.db").exists() and running(bench) == 2)
+    command.send(number)
+    assert command.end().code == code
+    assert all(workers.is_gone(workers.here(pid)) or not _alive(pid) for pid in pids)
+    assert {trial.reason for trial in bench.study().trials} == {"handed back"}
+    bench.wake()
+    ended = bench.hpo("run", "--workers", "2", "--json", env=bench.env)
+    assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 6}), ended.stderr
+
+
+def test_a_closed_terminal_ends_no_worker(bench: Bench) -> None:
+    """Whoever watches is gone; the workers go on, and the same command finds them."""
+    command = bench.hpo.start("run", "--workers", "2", env=bench.env)
+    pids = [bench.process_of(command.wait_for(f"worker {n} started")) for n in (0, 1)]
+    until(lambda: (bench.hpo.folder / "runs" / "hpo.db").exists() and running(bench) == 2)
+    command.send(signal.SIGHUP)
+    assert command.end().code == -signal.SIGHUP
+    assert all(map(_alive, pids))
+    again = bench.hpo.start("run", "--workers", "2", "--json", env=bench.env)
+    for number, pid in enumerate(pids):
+        assert f":{pid}" in again.wait_for(f"worker {number} runs already")
+    bench.wake()
+    ended = again.end()
+    assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 6}), ended.stderr
+    assert "started" not in re.findall(r"worker \d (\w+)", ended.stderr)
+
+
+def test_a_worker_that_cannot_work_is_not_started_again(bench: Bench) -> None:
+    """What it said is said again, with its exit code."""
+    write_study(bench.hpo.folder / "study.toml", {"model": "no/such-model"})
+    ended = bench.hpo("run", "--workers", "2", env=bench.env)
+    assert (ended.code, "model no/such-model" in ended.stderr) == (2, True)
+
+
+def test_a_worker_that_crashes_is_given_up(bench: Bench) -> None:
+    """Three times in a row, and no more; the message says where to look."""
+    (bench.hpo.folder / "naps.py").write_text(
+        NAPS.replace("step = 0", "import os; os._exit(99)").replace('"maximize"}', '"maximize"}')
+    )
+    ended = bench.hpo("run", "--workers", "1", "--trials", "1", env=bench.env)
+    assert "worker 0 ended with 99 3 times in a row; see " in ended.stderr
+    assert ended.code == 1
+    assert Path(ended.stderr.split("see ")[1].splitlines()[0]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "per_gpu", "gpus", "places"),
+    [
+        (None, 1, [], []),
+        (None, 1, ["0"], []),
+        (None, 1, ["0", "1"], ["0", "1"]),
+        (None, 2, ["3"], ["3", "3"]),
+        (None, 2, ["0", "1"], ["0", "1", "0", "1"]),
+        (3, 1, ["0", "1"], ["0", "1", "0"]),
+        (1, 1, ["0", "1"], ["0"]),
+        (2, 1, [], [None, None]),
+    ],
+)
+def test_places(wanted: int | None, per_gpu: int, gpus: list[str], places: list[str]) -> None:
+    """One worker a GPU unless told otherwise; the GPUs are dealt out in turn."""
+    assert slots(wanted, per_gpu, gpus) == places
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
