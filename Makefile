@@ -11,11 +11,11 @@ INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --use-pep
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format bench
+.PHONY: help demo postgresql test soak lint types format bench bench-storage
 .DELETE_ON_ERROR:
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'PYTHON=python3.12 chooses the interpreter, ARGS="-k space" goes to pytest.'
 
 demo: $(READY) ## Search on the two samples; no hub, no GPU, a few minutes
@@ -24,9 +24,12 @@ demo: $(READY) ## Search on the two samples; no hub, no GPU, a few minutes
 	@$(BIN)/hpo list
 	@echo 'Database: runs/hpo.db; one folder a study beside it, with the best checkpoint.'
 
-test: $(READY) ## Run all tests
+# Tests need a real PostgreSQL: the machine's own programs, or else those of a package.
+postgresql: $(READY)
 	@$(BIN)/python -m tests.postgres_programs 2>/dev/null \
 		|| $(INSTALL) --editable '.[postgresql]'
+
+test: postgresql ## Run all tests
 	$(TEST_ENV) $(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 lint: $(READY) ## Check style, formatting and the floors
@@ -40,6 +43,12 @@ types: $(READY) ## Check types, strictly
 format: $(READY) ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+soak: postgresql ## Run the tests of faults in full: many kills, long chaos; half an hour or so
+	HPO_SOAK=1 $(TEST_ENV) $(BIN)/pytest -n $(WORKERS) tests/faults $(ARGS)
+
+bench-storage: postgresql ## Measure ticket claims and no-op trials a second against stock Optuna
+	$(TEST_ENV) $(BIN)/python -m benchmarks.storage $(ARGS)
 
 bench: $(READY) ## Measure trial time, memory and disk against a plain Trainer search
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r benchmarks/requirements.txt

@@ -24,8 +24,9 @@ from hpo import spec
 from hpo.device import Device
 from hpo.fine_tuning import build_model, make_trainer, training_arguments
 from hpo.freezing import parts
+from hpo.observer import Observer
 from hpo.recipe import resolve
-from hpo.watch import Observer, Watch
+from hpo.watch import Watch
 from hpo.workspace import Workspace
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hpo.leases import TicketView
 from hpo.study import StudyView
-from hpo.workers import shown
+from hpo.workers import is_gone, shown
 
 if TYPE_CHECKING:
     from hpo.check import Report
@@ -62,8 +62,10 @@ def holder(ticket: TicketView) -> str:
         words.append(count(ticket.deaths, "worker") + " died of it")
     if ticket.idle is not None:
         words.append(f"last progress {duration(ticket.idle)} ago")
-    if ticket.lease is not None and ticket.lease < 0:
-        words.append("its worker is gone, or hangs")
+    if ticket.worker is not None and is_gone(ticket.worker):
+        words.append("its worker is gone; the next one takes it")
+    elif ticket.lease is not None and ticket.lease < 0:
+        words.append("its worker is gone, or cut off")
     return "  ".join(words)
 
 

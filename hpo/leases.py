@@ -32,22 +32,28 @@ from sqlalchemy import (
     Text,
     and_,
     case,
+    column,
+    exists,
     inspect,
     literal_column,
     or_,
     select,
+    table,
     update,
 )
 from sqlalchemy.orm import Session
 
+from hpo.transactions import reading
+
 WAITING, HELD, DONE = "waiting", "held", "done"
 LEASE = 60.0  # seconds; a worker that is gone is noticed after this at the latest
 
+STUDY_ID = "hpo:id"  # the study's attribute that says whose tickets are its own
 TABLE = "hpo_tickets"
 _TABLE = Table(
     TABLE,
     MetaData(),
-    Column("study", String(32), primary_key=True),  # hpo:id; Optuna's numbers may come again
+    Column("study", String(32), primary_key=True),  # its id; Optuna's numbers may come again
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("state", String(8), nullable=False),
     Column("params", Text),  # of a point of a grid, as JSON
@@ -62,6 +68,7 @@ _TABLE = Table(
 _T = _TABLE.c
 Index("hpo_tickets_open", _T.study, _T.number, postgresql_where=_T.state != DONE,
       sqlite_where=_T.state != DONE)  # fmt: skip
+_ATTRS = table("study_user_attributes", column("key"), column("value_json"))  # Optuna's
 _NOW: dict[str, ColumnElement[float]] = {
     "postgresql": literal_column("extract(epoch from clock_timestamp())", Float),
     "sqlite": literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float),
@@ -168,12 +175,15 @@ class Tickets:
             from sqlalchemy.dialects.sqlite import insert as insert_or_leave  # type: ignore[assignment]
         return insert_or_leave(_TABLE).on_conflict_do_nothing()
 
-    def claim(self, below: int | None, done: Ticket | None = None) -> Ticket | None:
+    def claim(
+        self, below: int | None, done: Ticket | None = None, *, of_the_dead: bool = False
+    ) -> Ticket | None:
         """Take the first ticket that nobody holds, and settle the one before it with that.
 
         Args:
             below: only tickets with lower numbers are taken; None takes any.
             done: a ticket of this worker's whose trial has an outcome.
+            of_the_dead: only one whose lease is over.
 
         Returns:
             None if there is none to be had now.
@@ -183,14 +193,15 @@ class Tickets:
                 connection.execute(
                     update(_TABLE).where(self._mine(done)).values(state=DONE, lease_until=None)
                 )
-            row = connection.execute(self._claim(below)).one_or_none()
+            row = connection.execute(self._claim(below, of_the_dead=of_the_dead)).one_or_none()
         return None if row is None else _ticket(row)
 
-    def _claim(self, below: int | None) -> Any:
+    def _claim(self, below: int | None, *, of_the_dead: bool) -> Any:
         expired = and_(_T.state == HELD, _T.lease_until < self._now)
+        free = expired if of_the_dead else or_(_T.state == WAITING, expired)
         first = (
             select(_T.number)
-            .where(_T.study == self.study, or_(_T.state == WAITING, expired), _T.state != DONE)
+            .where(_T.study == self.study, free, _T.state != DONE)
             .order_by(_T.number)
             .limit(1)
             # Others pass by a row that is being claimed. SQLite needs no such thing: its
@@ -223,10 +234,10 @@ class Tickets:
 
         Returns:
             Whether it was still held: not even one whose lease is over comes back once somebody
-            else has claimed it.
+            else has claimed it, nor one whose study was deleted.
         """
         values = {"lease_until": self._now + self.lease, "progress_at": self._now - idle}
-        return self._change(ticket, values)
+        return self._change(ticket, values, self._study_exists())
 
     def bind(self, session: Session, ticket: Ticket, trial_id: int) -> bool:
         """Note the trial of a ticket, in the transaction that creates the trial.
@@ -235,7 +246,9 @@ class Tickets:
             Whether the ticket was still held; if not, the transaction must be rolled back.
         """
         done = session.execute(
-            update(_TABLE).where(self._mine(ticket)).values(trial_id=trial_id),
+            update(_TABLE)
+            .where(self._mine(ticket), self._study_exists())
+            .values(trial_id=trial_id),
             execution_options={"synchronize_session": False},
         )
         return bool(getattr(done, "rowcount", 0))
@@ -263,7 +276,7 @@ class Tickets:
 
     def view(self) -> list[TicketView]:
         """Return all tickets, by number."""
-        with self.engine.begin() as connection:
+        with reading(), self.engine.begin() as connection:
             rows = connection.execute(
                 select(*_T, self._now.label("now"))
                 .where(_T.study == self.study)
@@ -284,9 +297,17 @@ class Tickets:
             _T.state == HELD,
         )
 
-    def _change(self, ticket: Ticket, values: dict[str, Any]) -> bool:
+    def _study_exists(self) -> ColumnElement[bool]:
+        # SQLite gives the numbers of a deleted study and of its trials to the next one: who still
+        # works for the former must not write into that.
+        return exists().where(
+            _ATTRS.c.key == STUDY_ID, _ATTRS.c.value_json == json.dumps(self.study)
+        )
+
+    def _change(self, ticket: Ticket, values: dict[str, Any], *also: ColumnElement[bool]) -> bool:
+        statement = update(_TABLE).where(self._mine(ticket), *also).values(**values)
         with self.engine.begin() as connection:
-            done = connection.execute(update(_TABLE).where(self._mine(ticket)).values(**values))
+            done = connection.execute(statement)
         return bool(done.rowcount)
 
 

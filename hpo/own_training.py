@@ -58,13 +58,8 @@ class OwnTrainingRunner:
 
     def search(self, draw: Draw, objective: Callable[[optuna.Trial], float]) -> None:
         """Run one trial."""
-        study = optuna.load_study(
-            study_name=draw.study,
-            storage=draw.storage,
-            sampler=draw.sampler,
-            pruner=optuna.pruners.NopPruner(),
-        )
-        study.optimize(objective, n_trials=1, catch=(TrialFailed,))
+        draw.study.sampler = draw.sampler
+        draw.study.optimize(objective, n_trials=1, catch=(TrialFailed,))
 
     def train(self, attempt: Attempt) -> Result:
         """Let the task train."""

@@ -1,5 +1,6 @@
 """From a specification to what a worker needs: names checked, data read, models looked at."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,8 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
         workspace.check_class_metric()
         for model in file.spec.models():
             workspace.check_model(model)
+        gc.collect()
+        gc.freeze()  # Trainer collects three times a trial; what was imported is no garbage
         agreed = {
             storage.METRIC: workspace.objective.metric,
             storage.FINGERPRINT: data.fingerprint,

@@ -22,7 +22,13 @@ _STOPPING = "saving the running trial; Ctrl-C again leaves at once"
 
 
 class Progress:
-    """Who is told what happens; this one shows nothing."""
+    """Who is told what happens; this one shows nothing.
+
+    Attributes:
+        shown: whether it shows anything. To look at a whole study after each trial costs time.
+    """
+
+    shown = False
 
     def preparing(self, what: str) -> None:
         """Something before the first trial takes a while."""
@@ -63,6 +69,8 @@ class Progress:
 
 class Lines(Progress):
     """One plain line an event, for logs."""
+
+    shown = True
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -134,6 +142,8 @@ class Lines(Progress):
 
 class LiveTable(Progress):
     """A table of trials, the best so far, the running trial's learning curve and the time left."""
+
+    shown = True
 
     def __init__(self, console: Console) -> None:
         self.console = console

@@ -108,7 +108,7 @@ def plan_from_storage(name: str, storage_url: str, *, data: Path | None, output:
     with storage.told(opened.engine.url):
         study = storage.load(opened, name)
         stored = Path(str(study.user_attrs.get(storage.DATA, "")))
-        found = storage.spec_of(study)
+        found = storage.spec_of(name, study.user_attrs)
     opened.engine.dispose()
     folder = data or (stored if stored.is_absolute() and stored.is_dir() else Path())
     return Plan(StudyFile(folder / f"study {name}", found), name, storage_url, output)

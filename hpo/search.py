@@ -48,7 +48,7 @@ class TrainerRunner:
             backend=HPSearchBackend.OPTUNA,
             n_trials=1,
             direction=self.workspace.direction,
-            study_name=draw.study,
+            study_name=draw.study.study_name,
             storage=draw.storage,
             load_if_exists=True,
             sampler=draw.sampler,

@@ -7,7 +7,7 @@ and trials (`hpo.trials`). Names that start with `hpo:` are for the machinery, o
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -26,18 +26,20 @@ from sqlalchemy.pool import NullPool
 
 from hpo.binding import BindingStorage
 from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
-from hpo.leases import TABLE, create_table
+from hpo.leases import STUDY_ID, TABLE, create_table
 from hpo.plugins import nearest
 from hpo.spec import StudySpec
+from hpo.transactions import serialise_writers
 
 SPEC = "hpo:spec"
 METRIC = "hpo:metric"
 NOTICES = "hpo:notices"
 DATA = "hpo:data"  # where the relative paths of the study file start, on the machine it came from
 VERSIONS = "hpo:versions"
-ID = "hpo:id"
+ID = STUDY_ID
 DIGEST = "hpo:digest"
 FINGERPRINT = "hpo:fingerprint"  # of the data
+_DECISIVE = ("hpo", "optuna", "transformers")  # a study is of one minor version of each
 _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
 _SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat2.html#magic_header_string
 _SQLITE_TIMEOUT = 60.0  # seconds that a writer waits for another one
@@ -126,7 +128,7 @@ def _open_sqlite(url: URL, *, create: bool) -> BindingStorage:
             engine_kwargs={"connect_args": {"timeout": _SQLITE_TIMEOUT}},
         )
         create_table(storage.engine)
-    _serialise_writers(storage.engine)
+    serialise_writers(storage.engine)
     return storage
 
 
@@ -191,21 +193,6 @@ def _check_sqlite(path: Path) -> None:
             raise StorageError(f"storage: found {path}, which is no SQLite database; expected one")
 
 
-def _serialise_writers(engine: Engine) -> None:
-    # SQLite knows no `SELECT … FOR UPDATE`: two processes would take the same waiting trial. A
-    # transaction that takes the write lock when it begins is as good.
-    # https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
-    @event.listens_for(engine, "connect")
-    def _manual_begin(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
-
-    @event.listens_for(engine, "begin")
-    def _begin_immediate(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    engine.dispose()  # the connection that created the tables came before the hooks
-
-
 def create_or_attach(
     storage: RDBStorage,
     name: str,
@@ -226,8 +213,8 @@ def create_or_attach(
         first: what else is stored by whoever creates the study.
 
     Raises:
-        StudyMismatch: it exists with another specification or other facts; each difference is
-            named.
+        StudyMismatch: it exists with another specification, other facts or of other versions;
+            each difference is named.
         StorageError: the storage failed, or holds a study of that name that is not ours.
     """
     with told(storage.engine.url), _one_at_a_time(storage.engine.url):
@@ -246,7 +233,13 @@ def create_or_attach(
             study.set_user_attr(VERSIONS, _versions())
             study.set_user_attr(SPEC, spec.to_json())
             return study
-        differences = spec.differences(spec_of(study))
+        if others := _other_versions(stored.get(VERSIONS, {})):
+            raise StudyMismatch(
+                f"study {name!r} was created with other versions:\n  "
+                + "\n  ".join(others)
+                + "\nInstall those, or give this study another name (--name)."
+            )
+        differences = spec.differences(spec_of(name, stored))
         differences += [
             f"{key.removeprefix('hpo:')}: stored {stored.get(key)}, found {value}"
             for key, value in facts.items()
@@ -265,6 +258,23 @@ def create_or_attach(
 def _versions() -> dict[str, str]:
     names = ("hpo", "torch", "transformers", "datasets", "tokenizers", "optuna")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _other_versions(stored: Mapping[str, str]) -> list[str]:
+    """Name the versions in which this process may not join a study; trials record the others.
+
+    Between two of their minor versions, these change what a specification means.
+    """
+    mine = _versions()
+    return [
+        f"{name}: stored {stored[name]}, found {mine[name]}"
+        for name in _DECISIVE
+        if name in stored and _minor(stored[name]) != _minor(mine[name])
+    ]
+
+
+def _minor(number: str) -> list[str]:
+    return number.split(".")[:2]
 
 
 def load(storage: RDBStorage, name: str) -> optuna.Study:
@@ -304,19 +314,18 @@ def study_names(storage: RDBStorage) -> list[str]:
         return [summary.study_name for summary in summaries if SPEC in summary.user_attrs]
 
 
-def spec_of(study: optuna.Study) -> StudySpec:
-    """Return the specification that a study stores.
+def spec_of(name: str, attrs: Mapping[str, Any]) -> StudySpec:
+    """Return the specification that a study stores in its user attributes.
 
     Raises:
         StorageError: another version of hpo wrote it, and this one cannot read it.
     """
     try:
-        return StudySpec.model_validate_json(json.dumps(study.user_attrs[SPEC]))
+        return StudySpec.model_validate_json(json.dumps(attrs[SPEC]))
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
         raise StorageError(
-            f"study {study.study_name!r}: was stored by another version of hpo; this one cannot "
-            f"read {keys}"
+            f"study {name!r}: was stored by another version of hpo; this one cannot read {keys}"
         ) from None
 
 

@@ -135,15 +135,16 @@ def view(study: optuna.Study) -> StudyView:
     best = best_of(trials, maximize=maximize)
     latest = latest_attempts(trials)
     current = [trial for trial in latest if has_outcome(trial) or not trial.state.is_finished()]
+    attrs = study.user_attrs  # read once: each time is a question to the database
     return StudyView(
         name=study.study_name,
-        spec=storage.spec_of(study),
-        metric=study.user_attrs.get(storage.METRIC, "objective"),
+        spec=storage.spec_of(study.study_name, attrs),
+        metric=attrs.get(storage.METRIC, "objective"),
         trials=[TrialResult.of(trial) for trial in trials],
         best=TrialResult.of(best[0]) if best else None,
         counts=dict(sorted(Counter(trial.state.name for trial in current).items())),
         seconds=wall_seconds(trials, datetime.now().astimezone().replace(tzinfo=None)),
-        notices=study.user_attrs.get(storage.NOTICES, []),
+        notices=attrs.get(storage.NOTICES, []),
     )
 
 

@@ -4,6 +4,7 @@ What trains is a `Runner`, that of the Trainer (`hpo.search`) or a task's own (`
 nothing here needs torch.
 """
 
+import math
 import shutil
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -15,20 +16,20 @@ import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
-from hpo.errors import BadInput, DataError, HandedBack, LeaseLost, TrialFailed
+from hpo.errors import BadInput, DataError, Diverged, HandedBack, LeaseLost, TrialFailed
 from hpo.evaluations import Evaluation, Objective, as_record
 from hpo.observer import Observer
 from hpo.space import SearchSpace
 from hpo.trials import (
     CHECKPOINT,
-    EARLIER,
     FIRST_STEP,
     HANDED_BACK,
     REASON,
+    attempts_of,
     folder_of,
 )
 
@@ -59,7 +60,7 @@ class Reporter(Observer):
     def began(self, step: int, checkpoint: Path | None) -> None:
         """Store where the training began: behind step 0, it was resumed."""
         self.trial.set_user_attr(FIRST_STEP, step)
-        earlier = self.trial.user_attrs.get(EARLIER, [])
+        *earlier, _ = attempts_of(self.trial)
         if checkpoint is not None:
             self.events.note(f"trial {self.trial.number} continues from step {step}, {checkpoint}")
         elif earlier:
@@ -77,8 +78,9 @@ class Reporter(Observer):
         for each in evaluations[self.reported :]:
             # Upstream reports optimizer steps, which mean more data the larger the batch is.
             self.trial.report(each.metrics[self.metric], round(each.epoch * PROGRESS))
+        if len(evaluations) > self.reported:
+            self.trial.set_user_attr("evaluations", as_record(evaluations))
         self.reported = len(evaluations)
-        self.trial.set_user_attr("evaluations", as_record(evaluations))
 
     @override
     def evaluated(self, evaluations: list[Evaluation]) -> None:
@@ -131,9 +133,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Draw:
-    """What it takes to draw one trial."""
+    """What it takes to draw one trial: the study, and whoever chooses its parameters."""
 
-    study: str
+    study: optuna.Study
     storage: BaseStorage
     sampler: BaseSampler
 
@@ -171,8 +173,21 @@ class Runner(Protocol):
         """Return the peak of the training that failed, in bytes."""
 
 
-def run_trial(runner: Runner, draw: Draw, events: Events) -> FrozenTrial:
-    """Run one trial of a study and return it as the storage has it afterwards.
+@dataclass(frozen=True)
+class Ended:
+    """A trial that has an outcome.
+
+    Args:
+        state: COMPLETE, PRUNED or FAIL.
+        read: returns it as the storage has it, at the price of a question to the database.
+    """
+
+    state: TrialState
+    read: Callable[[], FrozenTrial]
+
+
+def run_trial(runner: Runner, draw: Draw, events: Events) -> Ended:
+    """Run one trial of a study.
 
     A trial that fails for a reason of its own (diverged, out of memory, …) is returned like any
     other; its state is FAIL and its `reason` is set.
@@ -184,6 +199,11 @@ def run_trial(runner: Runner, draw: Draw, events: Events) -> FrozenTrial:
     fit = _Fit(runner, events)
     try:
         runner.search(draw, fit)
+    except UnboundLocalError as error:
+        # Upstream's, where its telling was interrupted: by the database, or by another Ctrl-C.
+        raise error.__context__ or error from None
+    except UpdateFinishedTrialError as error:  # after upstream looked whether it has ended
+        raise LeaseLost(str(error)) from error
     except ValueError as error:
         # It ends by reading the study's best trial, which there is none of before one completes;
         # and it does not tell the outcome of a trial that somebody else has ended.
@@ -191,12 +211,10 @@ def run_trial(runner: Runner, draw: Draw, events: Events) -> FrozenTrial:
             raise
         if fit.lost:
             raise LeaseLost(f"trial {fit.trial.number} was ended by another worker") from error
-    if fit.trial is None:
-        raise RuntimeError("the search ran no trial")
-    trial = draw.storage.get_trial(fit.trial._trial_id)  # noqa: SLF001 - no public name
-    if not trial.state.is_finished():
-        raise RuntimeError(f"the search left trial {trial.number} {trial.state.name}")
-    return trial
+    if fit.trial is None or fit.state is None:
+        raise RuntimeError("the search ran no trial to its end")
+    trial_id = fit.trial._trial_id  # noqa: SLF001 - no public name
+    return Ended(fit.state, lambda: draw.storage.get_trial(trial_id))
 
 
 class _Fit:
@@ -207,11 +225,20 @@ class _Fit:
         self.events = events
         self.trial: optuna.Trial | None = None
         self.lost = False
+        self.state: TrialState | None = None  # what Optuna will say
 
     def __call__(self, trial: optuna.Trial) -> float:
         self.trial = trial
         try:
-            return self._train(trial)
+            value = self._train(trial)
+            self.state = TrialState.COMPLETE
+            return value
+        except optuna.TrialPruned:
+            self.state = TrialState.PRUNED
+            raise
+        except TrialFailed:
+            self.state = TrialState.FAIL
+            raise
         except (LeaseLost, UpdateFinishedTrialError) as error:
             self.lost = True
             raise LeaseLost(str(error)) from error
@@ -246,17 +273,19 @@ class _Fit:
     def _run(self, trial: optuna.Trial, folder: Path) -> float:
         params = self.runner.space.suggest(trial)
         self.events.started(trial.number, params)
-        earlier = reversed(trial.user_attrs.get(EARLIER, []))
+        *earlier, _ = attempts_of(trial)
         reporter = Reporter(trial, self.runner.objective.metric, self.events)
         attempt = Attempt(
             params,
             folder,
-            [self.runner.folder / folder_of(number) for number in earlier],
+            [self.runner.folder / folder_of(number) for number in reversed(earlier)],
             reporter,
             trial.set_user_attr,
         )
         result = self.runner.train(attempt)
         reporter.report(result.evaluations)  # nothing is left to evaluate behind the last step
+        if not math.isfinite(result.value):
+            raise Diverged(f"the objective was {result.value}")
         for key, value in result.facts.items():
             trial.set_user_attr(key, value)
         if result.checkpoint is not None:  # the last one: from here on, only the telling is left

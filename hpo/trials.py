@@ -18,11 +18,13 @@ None is that of a second Ctrl-C which came while upstream had the word.
 
 POISON = "killed every time"
 
-TICKET = "hpo:ticket"  # the number of the trial's ticket, see `hpo.leases`
-EPOCH = "hpo:epoch"  # of the claim under which the trial was created
-EARLIER = "hpo:earlier"  # the numbers of the attempts before this one
-WORKER = "worker"
-OUTPUT = "hpo:output"  # the study's folder where the trial ran
+RUN = "hpo:run"
+"""What a trial is created with, in one attribute: each one costs the database a statement or two.
+
+`ticket`, and the `epoch` of its claim (see `hpo.leases`); the numbers of the `earlier` attempts;
+`worker` and `device`; `output`, the study's folder there; `versions` other than the study's.
+"""
+
 FIRST_STEP = "first_step"  # behind 0, where an earlier attempt was resumed
 CHECKPOINT = "checkpoint"  # relative to the folder of the study
 REASON = "reason"
@@ -73,7 +75,7 @@ class TrialResult:
             seconds=active_seconds(trial) if trial.state.is_finished() else None,
             reason=attrs.get(REASON),
             error=attrs.get("error"),
-            checkpoint=_below(attrs.get(OUTPUT), attrs.get(CHECKPOINT)),
+            checkpoint=_below(run_of(trial).get("output"), attrs.get(CHECKPOINT)),
             counts=has_outcome(trial),
             record={name: attrs[name] for name in sorted(attrs) if name not in _FIELDS},
         )
@@ -109,11 +111,22 @@ def folder_of(trial: FrozenTrial | Trial | int) -> str:
     return f"trial-{number:04d}"
 
 
+def run_of(trial: FrozenTrial | Trial) -> dict[str, Any]:
+    """Return what a trial was created with; see `RUN`."""
+    found: dict[str, Any] = trial.user_attrs.get(RUN, {})
+    return found
+
+
+def attempts_of(trial: FrozenTrial | Trial) -> list[int]:
+    """Return the numbers of a trial and of the attempts before it, the first one first."""
+    return [*run_of(trial).get("earlier", []), trial.number]
+
+
 def latest_attempts(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the latest attempt of each ticket; a trial without a ticket stands for itself."""
     latest: dict[object, FrozenTrial] = {}
     for trial in trials:  # in the order of their numbers
-        latest[trial.user_attrs.get(TICKET, f"trial {trial.number}")] = trial
+        latest[run_of(trial).get("ticket", f"trial {trial.number}")] = trial
     return list(latest.values())
 
 

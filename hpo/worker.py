@@ -1,10 +1,9 @@
 """A worker: ticket after ticket until none is left, each a trial of its own."""
 
-import gc
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -17,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo import checkpoints, workers
 from hpo.binding import Binding, BindingStorage
-from hpo.errors import HandedBack, LeaseLost, StudyFailed
+from hpo.errors import HandedBack, LeaseLost, StorageError, StudyFailed
 from hpo.keeper import Keeper, Patience
 from hpo.leases import HELD, LEASE, Ticket, Tickets
 from hpo.progress import Progress
@@ -30,15 +29,12 @@ from hpo.trial import Draw, Events, Runner, run_trial
 from hpo.trials import (
     ABANDONED,
     CHECKPOINT,
-    EARLIER,
-    EPOCH,
-    OUTPUT,
     POISON,
     REASON,
-    TICKET,
+    RUN,
     UNCHARGED,
-    WORKER,
     TrialResult,
+    attempts_of,
     best_of,
     folder_of,
     has_outcome,
@@ -48,7 +44,7 @@ from hpo.trials import (
 )
 
 ALIKE_FAILURES = 3  # first trials that all fail for one reason end a study
-_POLL = 2.0  # seconds between two looks at the tickets of others, where none is free
+_POLL = (0.05, 2.0)  # seconds between two looks at the tickets of others, where none is free
 _AHEAD = 8  # tickets issued at a time where only hours end a study
 
 
@@ -99,6 +95,7 @@ class Worker:
         self.study = optuna.load_study(
             study_name=study.study_name, storage=self.cached, pruner=optuna.pruners.NopPruner()
         )
+        self.name = study.study_name
         self.strategy = strategy
         self.runner = runner
         self.terms = terms
@@ -111,6 +108,8 @@ class Worker:
         self.versions = _other_versions(study.user_attrs.get(VERSIONS, {}))
         self.points = strategy.points(runner.space, terms.seed)
         self.stopping = False
+        self.failed = False  # its latest trial
+        self.pause = _POLL[0]
         self.before: set[int] = set()
 
     def work(self) -> StudyView:
@@ -122,25 +121,38 @@ class Worker:
             HandedBack, KeyboardInterrupt: a signal; the running trial is continued by whoever
                 claims its ticket next.
         """
-        gc.collect()
-        gc.freeze()  # Trainer collects three times a trial; what was imported is no garbage
-        self._issue()
-        self._end_leases_of_the_dead()
-        self.before = {trial.number for trial in self._trials() if has_outcome(trial)}
-        self.progress.begin(view(self.study))
+        try:
+            self._issue()
+            self._end_leases_of_the_dead()
+            if self.terms.budget.hours is not None:
+                self._end_trials_of_the_dead()  # they ran until now, as far as Optuna knows
+            self.before = {trial.number for trial in self._trials() if has_outcome(trial)}
+            self.progress.begin(view(self.study))
+            self._work_off_tickets()
+            self._clean_up()
+            return self._conclude()
+        except KeyError as error:  # that is what Optuna raises for what is no longer there
+            if self._is_there():
+                raise
+            raise self._deleted() from error
+
+    def _work_off_tickets(self) -> None:
         done: Ticket | None = None
-        while not self._spent():
-            self.stop.leave()
-            ticket = self.tickets.claim(self._below(), done)
-            done = None
-            if ticket is not None:
-                done = self._work_off(ticket)
-            elif not self._wait():
-                break
-        if done is not None:
-            self.tickets.settle(done)
-        self._clean_up()
-        return self._conclude()
+        try:
+            while not self._spent():
+                self.stop.leave()
+                with self.stop.deferred():  # or a ticket that was just claimed would stay held
+                    ticket = self.tickets.claim(self._below(), done)
+                    done = None
+                    if ticket is not None:
+                        self.pause = _POLL[0]
+                        done = self._work_off(ticket)
+                if ticket is None and not self._wait():
+                    break
+            self._end_trials_of_the_dead()  # nobody else will, where hours ended the study
+        finally:
+            if done is not None:
+                self.tickets.settle(done)
 
     # ── tickets ──────────────────────────────────────────────────────────────────────────────────
 
@@ -163,6 +175,8 @@ class Worker:
         Raises:
             StudyFailed: too many trials failed.
         """
+        if self.failed:
+            self._give_up_if_all_alike()
         budget = self.terms.budget
         if budget.max_failures is not None:
             self._give_up_if(
@@ -188,13 +202,35 @@ class Worker:
         if not held:
             return False
         self.progress.waiting(len(held))
-        time.sleep(min(_POLL, self.terms.lease / 4))
+        time.sleep(self.pause)
+        self.pause = min(self.pause * 2, _POLL[1], self.terms.lease / 4)
         return True
 
     def _end_leases_of_the_dead(self) -> bool:
         """End the leases of workers that this machine knows to be gone; say if there were any."""
         holders = {ticket.worker for ticket in self.tickets.open(None) if ticket.state == HELD}
         return bool(self.tickets.end_leases(filter(workers.is_gone, filter(None, holders))))
+
+    def _end_trials_of_the_dead(self) -> None:
+        """End the trials whose leases are over; their tickets wait for whoever comes next."""
+        with self.stop.deferred():
+            while (ticket := self.tickets.claim(self._below(), of_the_dead=True)) is not None:
+                trial = None if ticket.trial_id is None else self._finish(ticket, ticket.trial_id)
+                if trial is not None and has_outcome(trial):
+                    self.tickets.settle(ticket)
+                else:
+                    self.tickets.hand_back(ticket)
+
+    def _is_there(self) -> bool:
+        """Say whether the study still is, and is not another one of its name."""
+        try:
+            attrs = self.storage.get_study_user_attrs(self.study._study_id)  # noqa: SLF001 - no public name
+        except KeyError:
+            return False
+        return bool(attrs.get(ID) == self.tickets.study)
+
+    def _deleted(self) -> StorageError:
+        return StorageError(f"study {self.name!r}: was deleted while this worker ran")
 
     def _work_off(self, ticket: Ticket) -> Ticket | None:
         """Run the trial of a ticket; returns the ticket once the trial has an outcome."""
@@ -204,22 +240,25 @@ class Worker:
         binding = self._binding(ticket, previous)
         keeper = Keeper(self.tickets, ticket, self.stop, self.terms.patience, self.progress.note)
         try:
+            self.stop.leave()
             if ticket.deaths >= self.terms.budget.max_attempts:
                 return self._fail_as_poison(binding)
-            with keeper, self.stop.deferred(), self.storage.bound(binding):
+            with keeper, self.storage.bound(binding):
                 trial = run_trial(self.runner, self._draw(ticket), self._events(keeper))
         except LeaseLost as lost:
+            if not self._is_there():
+                raise self._deleted() from lost
             self.progress.note(f"{lost}; its result is dropped, the next ticket is taken")
+            self.tickets.hand_back(ticket)  # nobody's, if the database was away: no one died
             return None
         except (HandedBack, KeyboardInterrupt):
             self.tickets.hand_back(ticket)
             self.stop.leave()
             raise
-        if not has_outcome(trial):
-            return None
+        self.failed = trial.state == TrialState.FAIL
         self._clean_up()
-        self.progress.ended(view(self.study), TrialResult.of(trial))
-        self._give_up_if_all_alike()
+        if self.progress.shown:
+            self.progress.ended(view(self.study), TrialResult.of(trial.read()))
         return ticket
 
     def _finish(self, ticket: Ticket, trial_id: int) -> FrozenTrial:
@@ -230,46 +269,43 @@ class Worker:
         trial = self.cached.get_trial(trial_id)
         if not trial.state.is_finished():
             try:
-                if CHECKPOINT in trial.user_attrs:  # the last thing it stored before its end
-                    value = trial.user_attrs["metrics"][self.runner.objective.metric]
+                value = _result(trial, self.runner.objective.metric)
+                if value is not None:
                     self.cached.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
                 else:
                     last = ticket.deaths >= self.terms.budget.max_attempts
-                    reason = POISON if last else ABANDONED
-                    self.cached.set_trial_user_attr(trial_id, REASON, reason)
-                    self.cached.set_trial_state_values(trial_id, TrialState.FAIL)
+                    self.storage.fail(trial_id, {REASON: POISON if last else ABANDONED})
             except UpdateFinishedTrialError:
                 pass  # it was not gone after all
         return self.cached.get_trial(trial_id)
 
     def _binding(self, ticket: Ticket, previous: FrozenTrial | None) -> Binding:
-        attrs: dict[str, Any] = {
-            TICKET: ticket.number,
-            EPOCH: ticket.epoch,
-            WORKER: self.tickets.worker,
-            OUTPUT: str(self.runner.folder),
+        params = dict(ticket.params or {})
+        run: dict[str, Any] = {
+            "ticket": ticket.number,
+            "epoch": ticket.epoch,
+            "worker": self.tickets.worker,
             "device": self.runner.device,
+            "output": str(self.runner.folder),
         }
         if self.versions:
-            attrs["versions"] = self.versions
-        params = dict(ticket.params or {})
+            run["versions"] = self.versions
         if previous is not None:
             params |= params_of(previous)
-            attrs[EARLIER] = [*previous.user_attrs.get(EARLIER, []), previous.number]
-        return Binding(self.tickets, ticket, params, attrs)
+            run["earlier"] = attempts_of(previous)
+        return Binding(self.tickets, ticket, params, {RUN: run})
 
     def _fail_as_poison(self, binding: Binding) -> Ticket:
         """Fail a ticket whose workers all died before they had a trial to show for it."""
         with self.storage.bound(binding):
             study_id = self.storage.get_study_id_from_name(self.study.study_name)
             trial_id = self.storage.create_new_trial(study_id)
-        self.storage.set_trial_user_attr(trial_id, REASON, POISON)
-        self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        self.storage.fail(trial_id, {REASON: POISON})
         return binding.ticket
 
     def _draw(self, ticket: Ticket) -> Draw:
         situation = Situation(self.runner.space, self.terms.seed, ticket.number)
-        return Draw(self.study.study_name, self.cached, self.strategy.sampler(situation))
+        return Draw(self.study, self.cached, self.strategy.sampler(situation))
 
     def _events(self, keeper: Keeper) -> Events:
         def stepped(step: int, steps: int) -> None:
@@ -307,7 +343,8 @@ class Worker:
 
     def _give_up_if_all_alike(self) -> None:
         self._give_up_if(
-            lambda failed: len(failed) == ALIKE_FAILURES and len(set(map(_cause, failed))) == 1,
+            # more than that where several workers fail at once
+            lambda failed: len(failed) >= ALIKE_FAILURES and len(set(map(_cause, failed))) == 1,
             f"the first {ALIKE_FAILURES} trials failed for the same reason",
             none_else=True,
         )
@@ -338,6 +375,7 @@ class Worker:
         ]
         if not hopeless(failed):
             return
+        self._end_trials_of_the_dead()
         final = view(self.study)
         self.progress.end(final)
         failures = _failures([TrialResult.of(trial) for trial in failed])
@@ -345,12 +383,14 @@ class Worker:
 
     def _clean_up(self) -> None:
         """Keep the weights of the best trials and what unfinished ones resume from."""
+        if not any(self.runner.folder.glob("trial-*")):
+            return
         trials = self._trials()
         best = best_of(trials, maximize=self.runner.objective.maximize)
         # A ticket whose latest attempt was cut short may be claimed by now; so may a checkpoint of
         # any of its attempts be in use.
         open_ = [trial for trial in latest_attempts(trials) if not has_outcome(trial)]
-        numbers = {number for trial in open_ for number in _attempts(trial)}
+        numbers = {number for trial in open_ for number in attempts_of(trial)}
         checkpoints.keep_only(
             self.runner.folder,
             best={folder_of(trial) for trial in best[: self.terms.keep_checkpoints]},
@@ -359,8 +399,12 @@ class Worker:
         )
 
 
-def _attempts(trial: FrozenTrial) -> Iterable[int]:
-    return [*trial.user_attrs.get(EARLIER, []), trial.number]
+def _result(trial: FrozenTrial, metric: str) -> float | None:
+    """Return the objective of a trial that was trained to its end, but not told."""
+    if CHECKPOINT not in trial.user_attrs:  # the last thing that is stored before the telling
+        return None
+    value: float | None = trial.user_attrs.get("metrics", {}).get(metric)
+    return value
 
 
 def _other_versions(stored: Mapping[str, str]) -> dict[str, str]:

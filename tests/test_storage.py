@@ -130,7 +130,7 @@ def test_attaching_names_each_difference(url: str) -> None:
     ]
     assert create(url, {"budget": {"trials": 9}, "keep_checkpoints": 3}) == first
     with opened(url) as found:
-        stored = storage.spec_of(storage.load(found, "study"))
+        stored = storage.spec_of("study", storage.load(found, "study").user_attrs)
     assert (stored.budget.trials, stored.keep_checkpoints, stored.seed) == (9, 3, 7)
 
 
@@ -155,7 +155,7 @@ def test_specification_of_another_version(url: str) -> None:
         study = storage.load(found, "study")
         study.set_user_attr(storage.SPEC, {**make_spec().to_json(), "colour": "red"})
         with pytest.raises(StorageError, match="this one cannot read colour"):
-            storage.spec_of(study)
+            storage.spec_of("study", study.user_attrs)
 
 
 def test_without_create_nothing_is_written(postgres: Server) -> None:

@@ -39,7 +39,7 @@ from hpo.search import TrainerRunner, _Searcher
 from hpo.spec import FineTuningSpec
 from hpo.trainer import FineTuner
 from hpo.trial import Draw, Events, run_trial
-from hpo.trials import EARLIER, has_outcome, was_cut_short
+from hpo.trials import RUN, has_outcome, was_cut_short
 from hpo.watch import Watch
 from hpo.workspace import Workspace
 from tests.studies_made import NER, STEPS, make_job, make_workspace
@@ -73,8 +73,8 @@ class Bench:
             asked_to_stop=lambda: False,
         )
         sampler = optuna.samplers.RandomSampler(seed=1)
-        draw = Draw("study", self.storage, sampler)
-        return run_trial(TrainerRunner(self.workspace), draw, events)
+        draw = Draw(self.study, self.storage, sampler)
+        return run_trial(TrainerRunner(self.workspace), draw, events).read()
 
 
 @pytest.fixture
@@ -432,7 +432,7 @@ class TestResume:
         job = make_job(bench.workspace)
         before = fine_tuning.fine_tune(job, Observer())
         bench.study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
-        attrs = {EARLIER: [0]}
+        attrs = {RUN: {"earlier": [0]}}
         bench.study.enqueue_trial({"learning_rate": 1e-3}, user_attrs=attrs)
         trial = bench.take()
         assert bench.steps == [2 * STEPS]

@@ -13,7 +13,7 @@ import pytest
 from hpo import workers
 from hpo.local_workers import slots
 from hpo.study import StudyView, load_study
-from hpo.trials import WORKER
+from hpo.trials import RUN
 from tests.e2e.processes import PATIENCE, Hpo
 from tests.studies_made import write_study
 
@@ -106,7 +106,7 @@ def test_workers_share_the_budget(bench: Bench) -> None:
     ended = command.end()
     assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 6}), ended.stderr
     trials = bench.study().trials
-    assert len({trial.record[WORKER] for trial in trials}) == 2
+    assert len({trial.record[RUN]["worker"] for trial in trials}) == 2
     logs = bench.hpo.folder / "runs" / "study-random" / "workers"
     text = "".join(path.read_text() for path in logs.glob("*.log"))
     assert Counter(re.findall(r"trial (\d) ended", text)) == Counter("012345")
@@ -124,7 +124,9 @@ def test_a_killed_worker_is_replaced_at_once(bench: Bench) -> None:
     ended = command.end()
     assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 6}), ended.stderr
     lost = [trial for trial in bench.study().trials if trial.reason == "abandoned"]
-    assert [workers.shown(trial.record[WORKER]).split(":")[1] for trial in lost] == [str(first)]
+    assert [workers.shown(trial.record[RUN]["worker"]).split(":")[1] for trial in lost] == [
+        str(first)
+    ]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])

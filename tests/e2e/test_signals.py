@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpo.study import load_study
-from hpo.trials import EARLIER, FIRST_STEP, TrialResult
+from hpo.trials import FIRST_STEP, RUN, TrialResult
 from tests.e2e.processes import Hpo
 from tests.studies_made import STEPS, write_study
 
@@ -88,8 +88,8 @@ def test_signal_hands_the_trial_back(
     ended = hpo("run", "--json")
     assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": TRIALS}), ended.stderr
     assert results(hpo) == undisturbed
-    (retry,) = (trial for trial in all_trials(hpo) if EARLIER in trial.record)
-    assert (retry.record[EARLIER], retry.params) == ([1], trial.params)
+    (retry,) = (trial for trial in all_trials(hpo) if "earlier" in trial.record[RUN])
+    assert (retry.record[RUN]["earlier"], retry.params) == ([1], trial.params)
     assert retry.record[FIRST_STEP] > 0
 
 
