@@ -22,8 +22,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
     """Return the table of a study's latest trials; the best one is always among them."""
     # `Text` throughout: a name of the user's may hold what rich takes for markup.
-    table = Table(title=Text(title), title_justify="left", expand=False, box=SIMPLE_HEAD,
-                  pad_edge=False)  # fmt: skip
+    table = _table(title=Text(title), title_justify="left")
     names = study.spec.search_space().names()
     for heading in ("trial", study.metric, *names, "time", "state"):
         table.add_column(Text(folded(heading)), overflow="fold")
@@ -41,6 +40,11 @@ def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
             style="bold green" if best else None,
         )
     return table
+
+
+def _table(**options: Any) -> Table:
+    """Return a table that takes no more room than its words."""
+    return Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), **options)
 
 
 def folded(name: str, width: int = 10) -> str:
@@ -117,7 +121,7 @@ def sparkline(values: list[float]) -> str:
 
 def study_table(studies: list[StudyView]) -> Table:
     """Return one line a study."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = _table()
     for heading in ("study", "task", "strategy", "done", "budget", "metric", "best", "time"):
         table.add_column(heading, overflow="fold")
     for study in studies:

@@ -199,17 +199,21 @@ def run_trial(runner: Runner, draw: Draw, events: Events) -> Ended:
     fit = _Fit(runner, events)
     try:
         runner.search(draw, fit)
-    except UnboundLocalError as error:
-        # Upstream's, where its telling was interrupted: by the database, or by another Ctrl-C.
+    except (AssertionError, UnboundLocalError) as error:
+        # Upstream's own, where its telling was interrupted: by another Ctrl-C, by the database, or
+        # by whoever ended the trial after upstream had looked at it.
+        if isinstance(error.__context__, UpdateFinishedTrialError):
+            raise LeaseLost(str(error.__context__)) from error
         raise error.__context__ or error from None
-    except UpdateFinishedTrialError as error:  # after upstream looked whether it has ended
+    except UpdateFinishedTrialError as error:
         raise LeaseLost(str(error)) from error
     except ValueError as error:
         # It ends by reading the study's best trial, which there is none of before one completes;
         # and it does not tell the outcome of a trial that somebody else has ended.
         if fit.trial is None:
             raise
-        if fit.lost:
+        stored = draw.storage.get_trial(fit.trial._trial_id).state  # noqa: SLF001 - no public name
+        if fit.lost or stored != fit.state:
             raise LeaseLost(f"trial {fit.trial.number} was ended by another worker") from error
     if fit.trial is None or fit.state is None:
         raise RuntimeError("the search ran no trial to its end")

@@ -40,7 +40,8 @@ class Watched:
             return
         study = self.view()
         for trial in study.trials:
-            if trial.number not in self.started:
+            drawn = len(trial.params) == len(study.spec.search_space())  # not all at once
+            if trial.number not in self.started and (drawn or trial.counts):
                 self.started.add(trial.number)
                 self.progress.started(trial.number, trial.params)
         for trial in study.outcomes():

@@ -63,7 +63,7 @@ def load_data(
     _check_columns(spec, layout)
     splits = _train_and_validation(open_source(spec, layout, folder), spec, layout)
     notices = []
-    if len(splits) > 1 and "validation_fraction" in spec.model_fields_set:
+    if len(splits) > 1 and spec.validation_fraction != DataSpec(path="").validation_fraction:
         notices.append("data.validation_fraction has no effect: there is a validation split.")
     if layout == "tokens":
         tagging, splits = read_as_iob2(splits, spec)
@@ -103,7 +103,9 @@ def _check_columns(spec: DataSpec, layout: Layout) -> None:
     others = {"text": ("tokens_column", "tags_column", "scheme"),
               "tokens": ("text_column", "label_column")}  # fmt: skip
     kind = {"text": "texts", "tokens": "tagged words"}[layout]
-    found = [name for name in others[layout] if name in spec.model_fields_set]
+    # Not by what was set: a specification that comes from its storage has all defaults filled in.
+    usual = DataSpec(path="")
+    found = [name for name in others[layout] if getattr(spec, name) != getattr(usual, name)]
     if problems := [f"data.{name}: found for a task of {kind}; leave it out" for name in found]:
         raise DataError(problems)
 

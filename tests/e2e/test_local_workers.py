@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from hpo.local_workers import slots
 from hpo.study import StudyView, load_study
 from hpo.trials import RUN
 from tests.e2e.processes import PATIENCE, Hpo
-from tests.studies_made import write_study
+from tests.studies_made import NER, write_study
 
 NAPS = '''
 """A task without torch: each trial lasts until a file says that it may end."""
@@ -159,6 +160,22 @@ def test_a_closed_terminal_ends_no_worker(bench: Bench) -> None:
     ended = again.end()
     assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 6}), ended.stderr
     assert "started" not in re.findall(r"worker \d (\w+)", ended.stderr)
+
+
+@pytest.mark.parametrize("changes", [{}, NER], ids=["sentiment", "ner"])
+def test_workers_train(hpo: Hpo, changes: dict[str, Any]) -> None:
+    """Real trainings by workers that have the study from its storage; one joins by its name."""
+    write_study(hpo.folder / "study.toml", {**changes, "training": {"num_train_epochs": 1}})
+    first = hpo("run", "--trials", "1", "--json")
+    ended = hpo("run", "--trials", "3", "--workers", "1", "--json")
+    assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 3}), ended.stderr
+    (hpo.folder / "elsewhere").mkdir()
+    storage = f"sqlite:///{hpo.folder / 'runs' / 'hpo.db'}"
+    joined = hpo("worker", "study-random", "--storage", storage, "--output", "other", "--json")
+    assert joined.json() == ended.json(), joined.stderr
+    assert first.json()["trials"] == {"COMPLETE": 1}
+    moved = hpo("worker", "study-random", "--storage", storage, "--data", "elsewhere")
+    assert (moved.code, "data.train: found no file " in moved.stderr) == (2, True), moved.stderr
 
 
 def test_a_worker_that_cannot_work_is_not_started_again(bench: Bench) -> None:
