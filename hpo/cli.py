@@ -279,7 +279,7 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
     counts = ", ".join(f"{count} {state}" for state, count in study.counts.items()) or "no trial"
     console.print(f"{counts}; budget: {budget_of(study)}", highlight=False)
     for ticket in study.tickets:
-        if ticket.worker is not None and ticket.state != "done":
+        if ticket.worker is not None and (ticket.state != "done" or ticket.epoch > 1):
             console.print(Text(holder(ticket)))
 
 

@@ -58,15 +58,17 @@ def folded(name: str, width: int = 10) -> str:
 
 
 def holder(ticket: TicketView) -> str:
-    """Return who holds a ticket, and since when its trial has made no progress."""
-    words = [f"ticket {ticket.number}", shown(ticket.worker or "")]
+    """Return who holds a ticket, or held it last, and since when its trial made no progress."""
+    words = [f"ticket {ticket.number}", ticket.state, shown(ticket.worker or "")]
     if ticket.device:
         words.append(ticket.device)
+    if ticket.epoch > 1:
+        words.append(f"attempt {ticket.epoch}")
     if ticket.deaths:
         words.append(count(ticket.deaths, "worker") + " died of it")
     if ticket.idle is not None:
         words.append(f"last progress {duration(ticket.idle)} ago")
-    if ticket.worker is not None and is_gone(ticket.worker):
+    if ticket.idle is not None and is_gone(ticket.worker or ""):
         words.append("its worker is gone; the next one takes it")
     elif ticket.lease is not None and ticket.lease < 0:
         words.append("its worker is gone, or cut off")

@@ -2,6 +2,7 @@
 
 import io
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from hpo import display
 from hpo.evaluations import Evaluation
+from hpo.leases import TicketView
 from hpo.progress import Lines, LiveTable, Progress
 from hpo.spec import parse
 from hpo.study import StudyView
@@ -159,3 +161,16 @@ def test_live_table() -> None:
     assert "a[/blue]" in text
     assert "0.5000" in text
     assert "\x1b[?25h" in text, "the cursor is to be shown again"
+
+
+def test_holders_of_tickets() -> None:
+    """Who has it, where, the how-manieth attempt, and for how long nothing was heard."""
+    held = TicketView(3, "held", 2, 1, "host:12:m:s", "a GPU", 75.0, 40.0)
+    assert display.holder(held) == (
+        "ticket 3  held  host:12  a GPU  attempt 2  1 worker died of it  "
+        "last progress 1 min 15 s ago"
+    )
+    cut_off = replace(held, lease=-5.0)
+    assert display.holder(cut_off).endswith("its worker is gone, or cut off")
+    done = TicketView(3, "done", 1, 0, "host:12:m:s", "", None, None)
+    assert display.holder(done) == "ticket 3  done  host:12"
