@@ -4,6 +4,8 @@ The Python API is a few functions that mirror the commands; nothing heavy is imp
 of them is called.
 """
 
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wrapt import register_post_import_hook
@@ -16,9 +18,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["HpoError", "__version__", "load_study", "run_study"]
 
-# transformers has no token-classification head for openai-gpt; ours is added as soon as (and only
-# if) somebody imports transformers' Auto classes, so that `import hpo` itself stays light.
-register_post_import_hook("hpo.heads:register", "transformers.models.auto.modeling_auto")
+
+def _offer_heads(_imported: object) -> None:
+    # transformers has no token-classification head for openai-gpt; ours is added as soon as (and
+    # only if) somebody imports transformers' Auto classes, so that `import hpo` itself stays light.
+    # The two modules import each other: who comes first finds the other one half-made.
+    layers = sys.modules.get(_LAYERS)
+    if layers is None or hasattr(layers, "GenericForTokenClassification"):
+        heads = import_module("hpo.heads")
+        if hasattr(heads, "register"):  # else it is being imported just now
+            heads.register(sys.modules[_AUTO])
+
+
+_AUTO, _LAYERS = "transformers.models.auto.modeling_auto", "transformers.modeling_layers"
+for _module in (_AUTO, _LAYERS):
+    register_post_import_hook(_offer_heads, _module)
 
 _LAZY = {"HpoError": "hpo.errors", "load_study": "hpo.study", "run_study": "hpo.run"}
 
@@ -30,6 +44,4 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'hpo' has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(_LAZY[name]), name)

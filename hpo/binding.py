@@ -132,6 +132,15 @@ class BindingStorage(RDBStorage):
             trial.state = TrialState.FAIL
             trial.datetime_complete = datetime.now()  # noqa: DTZ005
 
+    @override
+    def _set_trial_attr_without_commit(
+        self, session: Session, model_cls: Any, trial_id: int, key: str, value: Any
+    ) -> None:
+        # Optuna looks whether the trial has ended without a lock: between its look and its write
+        # another worker could end it, and a late reason would make an outcome of its end.
+        models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+        super()._set_trial_attr_without_commit(session, model_cls, trial_id, key, value)
+
     def _bind(self, session: Session, trial_id: int) -> None:
         binding = self._binding
         if binding is not None and not binding.tickets.bind(session, binding.ticket, trial_id):

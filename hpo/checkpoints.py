@@ -5,9 +5,9 @@
 
 A checkpoint counts only once it is marked complete, and the one before it is deleted only then, so
 that a kill in mid-write costs one interval and no more. The mark holds a checksum of each file: one
-that a disk lost the end of, or returns with other bits, is noticed. An attempt reads the
-checkpoints of those before it and writes into a folder of its own, so that a worker that wakes up
-late harms nobody.
+that a disk lost the end of, or returns with other bits, is noticed. An attempt has a folder of its
+own, into which it takes what those before it left, so that a worker that wakes up late harms
+nobody.
 """
 
 import json
@@ -46,23 +46,36 @@ def complete(folder: Path, step: int) -> None:
 def find(folder: Path, earlier: Sequence[Path]) -> Path | None:
     """Return the checkpoint that a training resumes from, if there is one.
 
-    That is the newest whole one of its own folder, else of an earlier attempt's; the best weights
-    so far are brought along from there.
+    That is the newest whole one of its own folder, else of an earlier attempt's, which is brought
+    into its own first, with the best weights so far: a late worker may delete it over there.
     """
-    for place in (folder, *earlier):
-        newest = last_complete(place)
-        if newest is not None:
-            if place != folder and (place / BEST).is_dir():
-                _take_best(place / BEST, folder)
-            return newest
+    for checkpoint in _newest_first(folder):
+        if _is_whole(checkpoint):
+            return checkpoint
+    for place in earlier:
+        for checkpoint in _newest_first(place):
+            with suppress(OSError):  # it was deleted just now
+                ours = _bring(checkpoint, folder)
+                if _is_whole(ours):
+                    if (place / BEST).is_dir():
+                        _take_best(place / BEST, folder)
+                    return ours
+                shutil.rmtree(ours)
     return None
 
 
-def last_complete(folder: Path) -> Path | None:
-    """Return the newest checkpoint that was written to its end and still is whole."""
+def _newest_first(folder: Path) -> list[Path]:
     marks = folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{_COMPLETE}")
-    newest_first = sorted(marks, key=lambda mark: step_of(mark.parent), reverse=True)
-    return next((mark.parent for mark in newest_first if _holds(mark)), None)
+    return sorted((mark.parent for mark in marks), key=step_of, reverse=True)
+
+
+def _bring(checkpoint: Path, folder: Path) -> Path:
+    ours = folder / checkpoint.name
+    ours.mkdir(parents=True)
+    for path in checkpoint.iterdir():
+        if path.is_file():
+            _link(path, ours / path.name)
+    return ours
 
 
 def step_of(checkpoint: Path) -> int:
@@ -86,9 +99,10 @@ def _crc32(path: Path) -> int:
     return checksum
 
 
-def _holds(mark: Path) -> bool:
+def _is_whole(checkpoint: Path) -> bool:
     try:
-        return bool(json.loads(mark.read_text(encoding="utf-8")) == _checksums(mark.parent))
+        mark = (checkpoint / _COMPLETE).read_text(encoding="utf-8")
+        return bool(json.loads(mark) == _checksums(checkpoint))
     except (OSError, ValueError):
         return False
 
@@ -110,7 +124,8 @@ def _take_best(source: Path, folder: Path) -> None:
         # What begins with a dot was left by a process that was killed while it wrote.
         if path.is_file() and path.name not in _RESUME_ONLY and not path.name.startswith("."):
             _link(path, new / path.name)
-            path.chmod(_FOR_ALL & ~_umask())  # safetensors writes for its owner alone
+            with suppress(PermissionError):  # another user's, in a folder that they share
+                (new / path.name).chmod(_FOR_ALL & ~_umask())  # safetensors: its owner's alone
     old = folder / f"{BEST}.old"
     shutil.rmtree(old, ignore_errors=True)
     if (folder / BEST).exists():
@@ -151,8 +166,8 @@ def keep_only(study: Path, *, best: set[str], alive: set[str], ended: set[str]) 
     for folder in study.glob("trial-*"):
         if folder.name in alive or folder.name not in ended:
             continue
-        drop_resume(folder)
-        if folder.name not in best:
-            shutil.rmtree(folder / BEST, ignore_errors=True)
-            with suppress(OSError):  # not empty: the traceback of a failure is there
+        with suppress(OSError):  # gone, since others clean up too; or not empty: an error.txt
+            drop_resume(folder)
+            if folder.name not in best:
+                shutil.rmtree(folder / BEST, ignore_errors=True)
                 folder.rmdir()

@@ -194,7 +194,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
 
     progress = _progress()
     plan = runner.plan(file, name=name, storage_url=storage_url, output=output)
-    plan = replace(plan, workers=count, workers_per_gpu=workers_per_gpu)
+    plan = replace(plan, workers=count, workers_per_gpu=workers_per_gpu, alone=True)
     try:
         result = runner.execute(plan, progress)
     finally:
@@ -246,7 +246,7 @@ def worker(  # noqa: PLR0913, PLR0917 - one for each option
     from hpo.keeper import Patience
 
     joined = runner.plan_from_storage(name, _url(storage_url, output), data=data, output=output)
-    joined = replace(joined, lease=lease, patience=Patience(hang, grace))
+    joined = replace(joined, lease=lease, patience=Patience(hang, grace), alone=True)
     progress = _progress()
     try:
         result = runner.execute(joined, progress)

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,7 @@ from hpo.leases import Ticket, Tickets
 from hpo.signals import Stop
 
 _RENEWALS = 4  # in the length of a lease
+_ANSWER = 5.0  # seconds that a process which leaves waits for the database
 _MARGIN = 0.15  # of a lease; so long before its end a worker gives it up, whatever clocks do
 
 
@@ -45,6 +47,7 @@ class Keeper:
 
     Args:
         tickets, ticket: what is held.
+        since: when the ticket was asked for, by the monotonic clock.
         stop: knows whether the process was asked to go.
         patience: how long to wait.
         say: is told why the process leaves.
@@ -54,6 +57,7 @@ class Keeper:
         self,
         tickets: Tickets,
         ticket: Ticket,
+        since: float,
         stop: Stop,
         patience: Patience,
         say: Callable[[str], None],
@@ -64,7 +68,8 @@ class Keeper:
         self.patience = patience
         self.say = say
         self.lost = False
-        self._progress = self._renewed = time.monotonic()
+        self._progress = time.monotonic()
+        self._renewed = since
         self._asked: float | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
@@ -89,21 +94,27 @@ class Keeper:
             LeaseLost: what it does no longer counts.
         """
         self._progress = time.monotonic()
-        if self.lost:
+        # Looked at here too: the thread may be held up by a database that does not answer.
+        if self.lost or self._is_over(self._progress):
+            self.lost = True
             raise LeaseLost(f"ticket {self.ticket.number} is somebody else's now")
 
     def _keep(self) -> None:
         lease = self.tickets.lease
         pause = min(lease / _RENEWALS, 1.0)  # signals and hangs are looked for more often
-        due = self._renewed + lease / _RENEWALS
+        due = 0.0  # to claim may have taken long
         while not self._over.wait(pause):
             now = time.monotonic()
             if now >= due and not self.lost:
                 self._renew(now)
                 due = now + lease / _RENEWALS
-            if now - self._renewed > lease * (1 - _MARGIN):
+            if self._is_over(now):
                 self.lost = True
             self._look_after(now)
+
+    def _is_over(self, now: float) -> bool:
+        """Say whether the lease may be over before long, for all that is known here."""
+        return now - self._renewed > self.tickets.lease * (1 - _MARGIN)
 
     def _renew(self, now: float) -> None:
         try:
@@ -125,13 +136,19 @@ class Keeper:
 
     def _leave(self, why: str, code: int) -> None:
         """End the process; its main thread hangs, or is too slow to be asked."""
-        self.say(f"hpo: the trial of ticket {self.ticket.number} {why}")
+
+        def give_up() -> None:
+            with suppress(SQLAlchemyError):  # the lease ends by itself
+                if code == HandedBack.exit_code:
+                    self.tickets.hand_back(self.ticket)
+                else:
+                    self.tickets.end_leases([self.tickets.worker])
+
         try:
-            if code == HandedBack.exit_code:
-                self.tickets.hand_back(self.ticket)
-            else:
-                self.tickets.end_leases([self.tickets.worker])
-        except SQLAlchemyError:
-            pass  # the lease ends by itself
-        sys.stderr.flush()
-        os._exit(code)
+            telling = threading.Thread(target=give_up, daemon=True)
+            telling.start()
+            self.say(f"hpo: the trial of ticket {self.ticket.number} {why}")
+            telling.join(_ANSWER)  # not for ever: the database may be what hangs
+            sys.stderr.flush()
+        finally:
+            os._exit(code)

@@ -106,6 +106,7 @@ class TicketView:
         epoch: how often it was claimed.
         deaths: how many of its holders were gone before they settled it.
         worker, device: who holds it, or held it last.
+        trial_id: Optuna's, of the latest attempt.
         idle: seconds since its trial last made progress, as its holder last said; None unless held.
         lease: seconds left of the lease; None unless held.
     """
@@ -116,6 +117,7 @@ class TicketView:
     deaths: int
     worker: str | None
     device: str | None
+    trial_id: int | None
     idle: float | None
     lease: float | None
 
@@ -175,15 +177,12 @@ class Tickets:
             from sqlalchemy.dialects.sqlite import insert as insert_or_leave  # type: ignore[assignment]
         return insert_or_leave(_TABLE).on_conflict_do_nothing()
 
-    def claim(
-        self, below: int | None, done: Ticket | None = None, *, of_the_dead: bool = False
-    ) -> Ticket | None:
+    def claim(self, below: int | None, done: Ticket | None = None) -> Ticket | None:
         """Take the first ticket that nobody holds, and settle the one before it with that.
 
         Args:
             below: only tickets with lower numbers are taken; None takes any.
             done: a ticket of this worker's whose trial has an outcome.
-            of_the_dead: only one whose lease is over.
 
         Returns:
             None if there is none to be had now.
@@ -193,12 +192,11 @@ class Tickets:
                 connection.execute(
                     update(_TABLE).where(self._mine(done)).values(state=DONE, lease_until=None)
                 )
-            row = connection.execute(self._claim(below, of_the_dead=of_the_dead)).one_or_none()
+            row = connection.execute(self._claim(below)).one_or_none()
         return None if row is None else _ticket(row)
 
-    def _claim(self, below: int | None, *, of_the_dead: bool) -> Any:
-        expired = and_(_T.state == HELD, _T.lease_until < self._now)
-        free = expired if of_the_dead else or_(_T.state == WAITING, expired)
+    def _claim(self, below: int | None) -> Any:
+        free = or_(_T.state == WAITING, and_(_T.state == HELD, _T.lease_until < self._now))
         first = (
             select(_T.number)
             .where(_T.study == self.study, free, _T.state != DONE)
@@ -247,7 +245,10 @@ class Tickets:
         """
         done = session.execute(
             update(_TABLE)
+            # Not where another trial is noted already: Optuna creates a second one if it got no
+            # answer to the first commit, which the server may have done.
             .where(self._mine(ticket), self._study_exists())
+            .where(_T.trial_id.is_not_distinct_from(ticket.trial_id))
             .values(trial_id=trial_id),
             execution_options={"synchronize_session": False},
         )
@@ -270,24 +271,25 @@ class Tickets:
             done = connection.execute(
                 update(_TABLE)
                 .where(_T.study == self.study, _T.state == HELD, _T.worker.in_(gone))
+                .where(_T.lease_until > 0)
                 .values(lease_until=0.0)
             )
         return done.rowcount
 
-    def view(self) -> list[TicketView]:
-        """Return all tickets, by number."""
+    def view(self, *only: ColumnElement[bool]) -> list[TicketView]:
+        """Return all tickets, or those for which some conditions hold, by number."""
         with reading(), self.engine.begin() as connection:
             rows = connection.execute(
                 select(*_T, self._now.label("now"))
-                .where(_T.study == self.study)
+                .where(_T.study == self.study, *only)
                 .order_by(_T.number)
             ).all()
         return [_view(row) for row in rows]
 
     def open(self, below: int | None) -> list[TicketView]:
         """Return the tickets that are not done, by number."""
-        tickets = [ticket for ticket in self.view() if ticket.state != DONE]
-        return [ticket for ticket in tickets if below is None or ticket.number < below]
+        limit = [] if below is None else [_T.number < below]
+        return self.view(_T.state != DONE, *limit)
 
     def _mine(self, ticket: Ticket) -> ColumnElement[bool]:
         return and_(
@@ -329,6 +331,7 @@ def _view(row: Any) -> TicketView:
         row.deaths,
         row.worker,
         row.device,
+        row.trial_id,
         max(0.0, row.now - row.progress_at) if held else None,
         row.lease_until - row.now if held else None,
     )

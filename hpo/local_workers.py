@@ -24,16 +24,17 @@ from hpo.signals import Stop
 
 LOCAL_WORKERS = "HPO_LOCAL_WORKERS"  # see `hpo.device.use_cores`
 _LOOK = 0.25  # seconds between two looks
-_CRASHES = 3  # without a trial that ends in between; then a worker is not started again
+_CRASHES = 3  # without a trial of its own that ends; then a worker is not started again
+_REST = 5.0  # seconds before it is, from its second crash on
 _WENT = {0, HandedBack.exit_code, INTERRUPTED_EXIT_CODE}  # because nothing is left, or asked to
-_TOLD = {2, 3, 4, 5}  # with a message; it would say the same again
+_TOLD = {2, 3, 5}  # with a message; it would say the same again
 
 
 def slots(wanted: int | None, per_gpu: int, gpus: Sequence[str]) -> list[str | None]:
     """Say which device each worker of this machine is given.
 
     Args:
-        wanted: how many workers; None leaves it to the machine.
+        wanted: how many workers; None leaves it to the machine, 0 is none beside this process.
         per_gpu: how many share a GPU.
         gpus: the GPUs, as `CUDA_VISIBLE_DEVICES` names them.
 
@@ -41,7 +42,7 @@ def slots(wanted: int | None, per_gpu: int, gpus: Sequence[str]) -> list[str | N
         The value of `CUDA_VISIBLE_DEVICES` for each worker, None for what it is; an empty list if
         the process itself is to be the only worker.
     """
-    if wanted is None and len(gpus) * per_gpu < 2:
+    if wanted == 0 or (wanted is None and len(gpus) * per_gpu < 2):
         return []
     places: list[str | None] = [gpu for _ in range(per_gpu) for gpu in gpus]
     count = wanted or len(places)
@@ -57,7 +58,7 @@ class _Worker:
     name: str = ""  # see `hpo.workers`
     process: subprocess.Popen[bytes] | None = None  # None for one that somebody else started
     crashes: int = 0
-    done_before: int = 0  # trials with an outcome when it was started
+    not_before: float = 0.0  # by the monotonic clock; a worker that crashed is not hurried
     over: bool = False
     complaint: str = ""
     code: int | None = None
@@ -66,7 +67,7 @@ class _Worker:
         if self.process is not None:
             self.code = self.process.poll()
             return self.code is None
-        return bool(self.name) and not workers.is_gone(self.name)
+        return workers.is_alive(self.name)
 
 
 @dataclass
@@ -80,7 +81,7 @@ class LocalWorkers:
         env: variables of their own, such as the storage: a password on a command line could be
             read by everyone.
         end_leases: is called with the names of workers that were seen to die.
-        outcomes: returns how many trials have an outcome.
+        outcomes: returns how many trials a worker brought to an outcome.
         left: says whether there is anything left to do.
         say: is told what happens.
     """
@@ -90,7 +91,7 @@ class LocalWorkers:
     places: Sequence[str | None]
     env: dict[str, str]
     end_leases: Callable[[Iterable[str]], object]
-    outcomes: Callable[[], int]
+    outcomes: Callable[[str], int]
     left: Callable[[], bool]
     say: Callable[[str], None]
     _workers: list[_Worker] = field(default_factory=list)
@@ -105,8 +106,8 @@ class LocalWorkers:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._workers = [_Worker(number, gpu) for number, gpu in enumerate(self.places)]
         lock = FileLock(self.folder / ".lock", timeout=0)
-        with suppress(OSError):
-            self._adopt()
+        for worker in self._workers:
+            self._adopt(worker)
         try:
             with stop.deferred():
                 self._watch(stop, look, lock)
@@ -134,46 +135,57 @@ class LocalWorkers:
             look()
             time.sleep(_LOOK)
 
-    def _adopt(self) -> None:
-        """Take over the workers that an earlier `hpo run` started, and that live."""
-        for path in self.folder.glob("worker-*.json"):
-            with suppress(ValueError, KeyError):
-                name = str(json.loads(path.read_text(encoding="utf-8"))["worker"])
-                number = int(path.stem.rpartition("-")[2])
-                if workers.is_gone(name):
-                    continue
-                while number >= len(self._workers):  # there were more of them then
-                    self._workers.append(_Worker(len(self._workers), None, over=True))
-                found = self._workers[number]
-                found.name, found.over = name, False
-                self.say(f"worker {number} runs already, {workers.shown(name)}")
+    def _adopt(self, worker: _Worker) -> bool:
+        """Take over the process that has a worker's place; returns whether one was found alive."""
+        try:
+            known = json.loads(self._state(worker).read_text(encoding="utf-8"))
+            name, code = str(known["worker"]), known.get("code")
+        except (OSError, ValueError, KeyError):
+            return False
+        if name == worker.name or not workers.is_alive(name):
+            worker.code = code if name == worker.name else None
+            return False
+        worker.name, worker.process = name, None
+        self.say(f"worker {worker.number} runs already, {workers.shown(name)}")
+        return True
 
     def _ended(self, worker: _Worker, lock: FileLock, *, stopping: bool) -> None:
         """Take note of a worker that is gone, and start it again if that makes sense."""
+        ours = worker.process is not None
+        if not ours and self._adopt(worker):
+            return  # whoever watches too has started it again
+        code = worker.code
+        if ours and worker.name:
+            self._write(worker)  # for others who watch
         if worker.name:
             self.end_leases([worker.name])
-        first, code = not worker.name, worker.code
         if code in _TOLD:
             worker.complaint = self._last_words(worker)
-        if stopping or code in _WENT or code in _TOLD:
+        if stopping or code in _WENT or code in _TOLD or (worker.name and not self.left()):
             worker.over = True
             return
-        if not first and not self.left():
-            worker.over = True
+        try:
+            lock.acquire()
+        except Timeout:
+            return  # another `hpo run` watches too; that one starts them
+        if worker.name and not self._crashed(worker):
             return
-        if not first:
-            progress = self.outcomes() > worker.done_before
-            worker.crashes = 1 if progress else worker.crashes + 1
-            ended = "is gone" if code is None else f"ended with {code}"
+        self._start(worker)
+
+    def _crashed(self, worker: _Worker) -> bool:
+        """Count a crash, and say whether to start the worker again now."""
+        if worker.not_before == 0.0:
+            worker.crashes = 1 if self.outcomes(worker.name) else worker.crashes + 1
+            ended = "is gone" if worker.code is None else f"ended with {worker.code}"
             if worker.crashes >= _CRASHES:
                 worker.over = True
+                words = self._last_words(worker)
                 worker.complaint = f"worker {worker.number} {ended} {_CRASHES} times in a row"
-                self.say(f"{worker.complaint}; see {self._log(worker)}")
-                return
+                self.say(f"{worker.complaint}; see {self._log(worker)}\n{words}")
+                return False
             self.say(f"worker {worker.number} {ended}; it is started again")
-        with suppress(Timeout):  # another `hpo run` watches too; that one starts them
-            lock.acquire()
-            self._start(worker)
+            worker.not_before = time.monotonic() + (worker.crashes - 1) * _REST
+        return time.monotonic() >= worker.not_before
 
     def _start(self, worker: _Worker) -> None:
         env = {**os.environ, **self.env, LOCAL_WORKERS: str(len(self.places))}
@@ -185,11 +197,19 @@ class LocalWorkers:
                 start_new_session=True,
             )  # fmt: skip
         worker.name = workers.here(worker.process.pid)
-        worker.done_before = self.outcomes()
-        state = self.folder / f"worker-{worker.number}.json"
-        state.write_text(json.dumps({"worker": worker.name}), encoding="utf-8")
+        worker.code, worker.not_before = None, 0.0
+        self._write(worker)
         device = "" if worker.gpu is None else f", GPU {worker.gpu}"
         self.say(f"worker {worker.number} started, process {worker.process.pid}{device}")
+
+    def _write(self, worker: _Worker) -> None:
+        """Write who has the place of a worker, and how it ended."""
+        new = self._state(worker).with_suffix(".new")
+        new.write_text(json.dumps({"worker": worker.name, "code": worker.code}), encoding="utf-8")
+        new.replace(self._state(worker))
+
+    def _state(self, worker: _Worker) -> Path:
+        return self.folder / f"worker-{worker.number}.json"
 
     def _log(self, worker: _Worker) -> Path:
         return self.folder / f"worker-{worker.number}.log"

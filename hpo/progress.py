@@ -1,6 +1,7 @@
 """What a person sees while trials run: a live table in a terminal, plain lines elsewhere."""
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
@@ -102,8 +103,8 @@ class Lines(Progress):
     def evaluated(self, evaluations: "list[Evaluation]") -> None:
         latest = evaluations[-1]
         self._say(
-            f"  epoch {latest.epoch:g}: {self.metric} {latest.metrics[self.metric]:.4f}, "
-            f"loss {latest.metrics['loss']:.4f}"
+            f"  epoch {latest.epoch:g}: {self.metric} {latest.metrics[self.metric]:.4f}"
+            + (f", loss {latest.metrics['loss']:.4f}" if "loss" in latest.metrics else "")
         )
 
     @override
@@ -137,7 +138,9 @@ class Lines(Progress):
         self._say(_STOPPING)
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        # A terminal that is gone, or a pipe that nobody reads, ends no trial.
+        with suppress(OSError, SystemExit):  # the second is what rich makes of a broken pipe
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveTable(Progress):

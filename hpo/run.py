@@ -15,6 +15,7 @@ from hpo.progress import Progress
 from hpo.signals import Stop
 from hpo.spec import StudyFile
 from hpo.study import StudyView, slug, view
+from hpo.trials import RUN
 from hpo.watching import Watched
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Plan:
         patience: how long a worker waits for its trial.
         workers: how many processes to start here; None leaves it to the machine, 0 starts none.
         workers_per_gpu: how many of them share a GPU.
+        joins: the specification is the stored one; who merely joins changes none of it.
+        alone: the process is there for this, and may be ended with it.
     """
 
     file: StudyFile
@@ -44,6 +47,8 @@ class Plan:
     patience: Patience = field(default_factory=Patience)
     workers: int | None = None
     workers_per_gpu: int = 1
+    joins: bool = False
+    alone: bool = False
 
     @property
     def folder(self) -> Path:
@@ -70,6 +75,9 @@ def run_study(
             `hpo.db` in the output folder.
         name: of the study; by default the file's stem and the strategy.
         output: the folder below which everything lies.
+
+    A trial that makes no progress for half an hour, or cannot be saved in time after SIGTERM, ends
+    the process: whoever runs the study again goes on.
 
     Raises:
         HpoError: see `hpo.errors`; each mistake of the user's is told in one message.
@@ -111,7 +119,8 @@ def plan_from_storage(name: str, storage_url: str, *, data: Path | None, output:
         found = storage.spec_of(name, study.user_attrs)
     opened.engine.dispose()
     folder = data or (stored if stored.is_absolute() and stored.is_dir() else Path())
-    return Plan(StudyFile(folder / f"study {name}", found), name, storage_url, output)
+    file = StudyFile(folder / f"study {name}", found)
+    return Plan(file, name, storage_url, output, workers=0, joins=True)
 
 
 def execute(plan: Plan, progress: Progress) -> StudyView:
@@ -135,6 +144,7 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
         study = storage.create_or_attach(
             opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
             first={storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder)},
+            update=not plan.joins,
         )  # fmt: skip
         with storage.told(opened.engine.url):
             _take_folder(plan.folder, study)
@@ -148,9 +158,12 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
                 plan.lease,
                 plan.patience,
             )
-            return Worker(
+            worker = Worker(
                 study, opened, prepared.strategy, prepared.runner, terms, progress, stop
-            ).work()
+            )
+            if plan.alone:
+                stop.again = worker.leave_at_once
+            return worker.work()
 
 
 def _watch_workers(
@@ -165,18 +178,20 @@ def _watch_workers(
     ]  # fmt: skip
     local = LocalWorkers(
         command=worker_command(plan.name, *options),
-        folder=plan.folder / "workers",
+        folder=plan.folder / "workers" / workers.machine(),  # the study's may be shared
         places=places,
         env={"HPO_STORAGE": plan.storage_url},
         end_leases=tickets.end_leases,
-        outcomes=lambda: view(study).done,
+        outcomes=lambda worker: sum(
+            trial.record[RUN]["worker"] == worker for trial in view(study).outcomes()
+        ),
         left=lambda: bool(tickets.open(plan.file.spec.budget.trials)),
         say=progress.note,
     )
     watched = Watched(progress, lambda: view(study), tickets.view)
     local.watch(stop, watched.look)
     final = watched.end()
-    if final.best is None or tickets.open(final.budget):
+    if final.best is None or (final.budget is not None and tickets.open(final.budget)):
         raise_complaint(local.complaints())
     if final.best is None:
         raise StudyFailed(f"study {final.name!r}: no trial succeeded", final.to_json())

@@ -6,7 +6,7 @@ Ctrl-C once: save and leave. Twice: leave at once. SIGTERM, SIGUSR1 (preemption,
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -23,7 +23,9 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
+        self.signal: signal.Signals | None = None  # the first one
+        self._preempted = False
+        self.again: Callable[[], None] | None = None  # for Ctrl-C while the process is leaving
         self._deferred = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -45,11 +47,11 @@ class Stop:
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Only take note of a signal while the body runs; it asks `requested` when it can stop."""
-        self._deferred = True
+        before, self._deferred = self._deferred, True
         try:
             yield
         finally:
-            self._deferred = False
+            self._deferred = before
 
     def requested(self) -> bool:
         """Say whether to save and leave."""
@@ -57,7 +59,7 @@ class Stop:
 
     def preempted(self) -> bool:
         """Say whether a scheduler asked, which soon kills."""
-        return self.signal in _PREEMPTION
+        return self._preempted
 
     def leave(self) -> None:
         """Raise what ends the process, if it was asked to stop.
@@ -72,7 +74,12 @@ class Stop:
             raise HandedBack(f"stopped by {self.signal.name}")
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        again = self.signal == signal.SIGINT == number
-        self.signal = signal.Signals(number)
-        if again or not self._deferred:
+        again = self.signal is not None and number == signal.SIGINT
+        self._preempted = self._preempted or number in _PREEMPTION
+        self.signal = self.signal or signal.Signals(number)
+        if again and self.again is not None:
+            self.again()
+        if again:
+            raise KeyboardInterrupt
+        if not self._deferred:
             self.leave()

@@ -44,6 +44,13 @@ _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schem
 _SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat2.html#magic_header_string
 _SQLITE_TIMEOUT = 60.0  # seconds that a writer waits for another one
 _LAST_TABLE = "alembic_version"  # where it is, Optuna's others are, with their version
+# A worker that is stopped within a transaction would keep all others from creating trials.
+_NOT_FOR_EVER = "-c idle_in_transaction_session_timeout=30s"
+# A server that is gone without a word is noticed in half a minute, and not in a quarter of an hour.
+_ANSWERS = {
+    "connect_timeout": 10, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}  # fmt: skip
 _SCHEMA_LOCK = int.from_bytes(b"hpo:make")  # any number that no one else uses in the database
 
 
@@ -163,8 +170,9 @@ def _use_utc(engine: Engine) -> None:
     engine.dispose()  # the connections that came before
 
 
-def _options(url: URL) -> dict[str, str]:
-    return {"options": " ".join((*url.normalized_query.get("options", ()), "-c timezone=UTC"))}
+def _options(url: URL) -> dict[str, Any]:
+    given = url.normalized_query.get("options", ())
+    return {**_ANSWERS, "options": " ".join((*given, "-c timezone=UTC", _NOT_FOR_EVER))}
 
 
 @contextmanager
@@ -193,7 +201,7 @@ def _check_sqlite(path: Path) -> None:
             raise StorageError(f"storage: found {path}, which is no SQLite database; expected one")
 
 
-def create_or_attach(
+def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its caller
     storage: RDBStorage,
     name: str,
     spec: StudySpec,
@@ -201,6 +209,7 @@ def create_or_attach(
     direction: Literal["maximize", "minimize"],
     facts: dict[str, Any],
     first: dict[str, Any] | None = None,
+    update: bool = True,
 ) -> optuna.Study:
     """Create a study with its specification, or attach to the one that has the same.
 
@@ -211,6 +220,7 @@ def create_or_attach(
         direction: whether a larger or a smaller objective is better.
         facts: whatever else its trials must agree on, such as the fingerprint of the data.
         first: what else is stored by whoever creates the study.
+        update: store what may change, such as the budget.
 
     Raises:
         StudyMismatch: it exists with another specification, other facts or of other versions;
@@ -251,7 +261,8 @@ def create_or_attach(
                 + "\n  ".join(differences)
                 + "\nGive this one another name (--name), or put back what was changed."
             )
-        study.set_user_attr(SPEC, spec.to_json())  # the budget may have changed
+        if update:
+            study.set_user_attr(SPEC, spec.to_json())
         return study
 
 

@@ -103,7 +103,8 @@ class Attempt:
         folder: of this trial; nobody else writes into it.
         earlier: the folders of the attempts before this one, the latest first; they may hold a
             checkpoint to resume from, or not exist here.
-        reporter: is told steps and evaluations, and asked whether to stop.
+        reporter: is told steps and evaluations, and asked whether to stop; who does none of it for
+            long is taken to hang.
         store: stores a fact with the trial, such as a name and what is JSON.
     """
 
@@ -199,22 +200,21 @@ def run_trial(runner: Runner, draw: Draw, events: Events) -> Ended:
     fit = _Fit(runner, events)
     try:
         runner.search(draw, fit)
-    except (AssertionError, UnboundLocalError) as error:
-        # Upstream's own, where its telling was interrupted: by another Ctrl-C, by the database, or
-        # by whoever ended the trial after upstream had looked at it.
-        if isinstance(error.__context__, UpdateFinishedTrialError):
-            raise LeaseLost(str(error.__context__)) from error
-        raise error.__context__ or error from None
     except UpdateFinishedTrialError as error:
         raise LeaseLost(str(error)) from error
-    except ValueError as error:
-        # It ends by reading the study's best trial, which there is none of before one completes;
-        # and it does not tell the outcome of a trial that somebody else has ended.
+    except (AssertionError, UnboundLocalError, ValueError) as error:
+        # Upstream's own. A ValueError: it ends by reading the study's best trial, which there is
+        # none of before one completes. The others: its telling was interrupted, by another Ctrl-C
+        # or by the database. Any: somebody else had ended the trial.
         if fit.trial is None:
             raise
         stored = draw.storage.get_trial(fit.trial._trial_id).state  # noqa: SLF001 - no public name
-        if fit.lost or stored != fit.state:
+        if fit.lost or (stored.is_finished() and stored != fit.state):
             raise LeaseLost(f"trial {fit.trial.number} was ended by another worker") from error
+        if not isinstance(error, ValueError):
+            raise error.__context__ or error from None
+        if stored != fit.state:
+            raise
     if fit.trial is None or fit.state is None:
         raise RuntimeError("the search ran no trial to its end")
     trial_id = fit.trial._trial_id  # noqa: SLF001 - no public name

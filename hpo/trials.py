@@ -95,8 +95,12 @@ def _below(folder: str | None, path: str | None) -> str | None:
 def active_seconds(trial: FrozenTrial) -> float:
     """Return how long an attempt ran: of one whose process died, up to its last evaluation."""
     if trial.user_attrs.get(REASON) in {ABANDONED, POISON}:
-        evaluations = trial.user_attrs.get("evaluations", [])
-        return float(evaluations[-1]["seconds"]) if evaluations else 0.0
+        # Their seconds count from the first attempt on.
+        seconds = [(each["step"], float(each["seconds"])) for each in
+                   trial.user_attrs.get("evaluations", [])]  # fmt: skip
+        first = trial.user_attrs.get(FIRST_STEP, 0)
+        before = max((spent for step, spent in seconds if step <= first), default=0.0)
+        return max((spent for _, spent in seconds), default=before) - before
     return trial.duration.total_seconds() if trial.duration is not None else 0.0
 
 

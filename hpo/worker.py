@@ -1,9 +1,12 @@
 """A worker: ticket after ticket until none is left, each a trial of its own."""
 
+import os
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -13,12 +16,14 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import get_storage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from hpo import checkpoints, workers
 from hpo.binding import Binding, BindingStorage
-from hpo.errors import HandedBack, LeaseLost, StorageError, StudyFailed
+from hpo.errors import INTERRUPTED_EXIT_CODE, HandedBack, LeaseLost, StorageError, StudyFailed
+from hpo.evaluations import Evaluation
 from hpo.keeper import Keeper, Patience
-from hpo.leases import HELD, LEASE, Ticket, Tickets
+from hpo.leases import HELD, LEASE, Ticket, Tickets, TicketView
 from hpo.progress import Progress
 from hpo.signals import Stop
 from hpo.spec import BudgetSpec
@@ -29,6 +34,7 @@ from hpo.trial import Draw, Events, Runner, run_trial
 from hpo.trials import (
     ABANDONED,
     CHECKPOINT,
+    HANDED_BACK,
     POISON,
     REASON,
     RUN,
@@ -45,6 +51,7 @@ from hpo.trials import (
 
 ALIKE_FAILURES = 3  # first trials that all fail for one reason end a study
 _POLL = (0.05, 2.0)  # seconds between two looks at the tickets of others, where none is free
+_HASTE = 2.0  # seconds to hand a ticket back in, for a user who pressed Ctrl-C twice
 _AHEAD = 8  # tickets issued at a time where only hours end a study
 
 
@@ -107,9 +114,11 @@ class Worker:
         )  # fmt: skip
         self.versions = _other_versions(study.user_attrs.get(VERSIONS, {}))
         self.points = strategy.points(runner.space, terms.seed)
-        self.stopping = False
+        self.stopping = self.leaving = False
+        self.held: Ticket | None = None
         self.failed = False  # its latest trial
         self.pause = _POLL[0]
+        self.asked = 0.0  # when the latest ticket was asked for
         self.before: set[int] = set()
 
     def work(self) -> StudyView:
@@ -123,7 +132,7 @@ class Worker:
         """
         try:
             self._issue()
-            self._end_leases_of_the_dead()
+            self._end_leases_of_the_dead(self.tickets.open(None))
             if self.terms.budget.hours is not None:
                 self._end_trials_of_the_dead()  # they ran until now, as far as Optuna knows
             self.before = {trial.number for trial in self._trials() if has_outcome(trial)}
@@ -136,23 +145,46 @@ class Worker:
                 raise
             raise self._deleted() from error
 
+    def leave_at_once(self) -> None:
+        """End the process, whatever it is doing: its user insists.
+
+        It may be in the midst of a transaction, so that the ticket can be handed back only if the
+        database lets it; else its lease ends by itself.
+        """
+        if not self.leaving:
+            self.leaving = True
+            with suppress(Exception):
+                self.progress.close()
+            handing_back = threading.Thread(target=self._hand_back_in_haste, daemon=True)
+            handing_back.start()
+            handing_back.join(_HASTE)
+        os._exit(INTERRUPTED_EXIT_CODE)
+
+    def _hand_back_in_haste(self) -> None:
+        with suppress(SQLAlchemyError):
+            if self.held is not None:
+                self.tickets.hand_back(self.held)
+
     def _work_off_tickets(self) -> None:
         done: Ticket | None = None
         try:
             while not self._spent():
                 self.stop.leave()
                 with self.stop.deferred():  # or a ticket that was just claimed would stay held
+                    self.asked = time.monotonic()
                     ticket = self.tickets.claim(self._below(), done)
                     done = None
+                    self.held = ticket
                     if ticket is not None:
                         self.pause = _POLL[0]
                         done = self._work_off(ticket)
                 if ticket is None and not self._wait():
                     break
-            self._end_trials_of_the_dead()  # nobody else will, where hours ended the study
         finally:
             if done is not None:
                 self.tickets.settle(done)
+        self._wait_for_leases()  # nobody else will, where hours ended the study
+        self._end_trials_of_the_dead()
 
     # ── tickets ──────────────────────────────────────────────────────────────────────────────────
 
@@ -196,9 +228,9 @@ class Worker:
         if below is None:  # only hours end the study
             self.tickets.issue([None] * (len(self.tickets.view()) + _AHEAD))
             return True
-        if self._end_leases_of_the_dead():
-            return True
         held = self.tickets.open(below)
+        if self._end_leases_of_the_dead(held):
+            return True
         if not held:
             return False
         self.progress.waiting(len(held))
@@ -206,20 +238,33 @@ class Worker:
         self.pause = min(self.pause * 2, _POLL[1], self.terms.lease / 4)
         return True
 
-    def _end_leases_of_the_dead(self) -> bool:
+    def _end_leases_of_the_dead(self, held: Sequence[TicketView]) -> bool:
         """End the leases of workers that this machine knows to be gone; say if there were any."""
-        holders = {ticket.worker for ticket in self.tickets.open(None) if ticket.state == HELD}
+        holders = {ticket.worker for ticket in held if ticket.state == HELD}
         return bool(self.tickets.end_leases(filter(workers.is_gone, filter(None, holders))))
 
+    def _wait_for_leases(self) -> None:
+        """Wait until whoever still holds a ticket has renewed its lease, or is known to be gone."""
+        held = [ticket for ticket in self.tickets.open(None) if ticket.state == HELD]
+        end = time.monotonic() + max((ticket.lease or 0.0 for ticket in held), default=0.0)
+        while held and time.monotonic() < end:
+            self._end_leases_of_the_dead(held)
+            time.sleep(min(_POLL[1], max(0.0, end - time.monotonic())))
+            held = [ticket for ticket in self.tickets.open(None) if ticket.state == HELD]
+
     def _end_trials_of_the_dead(self) -> None:
-        """End the trials whose leases are over; their tickets wait for whoever comes next."""
-        with self.stop.deferred():
-            while (ticket := self.tickets.claim(self._below(), of_the_dead=True)) is not None:
-                trial = None if ticket.trial_id is None else self._finish(ticket, ticket.trial_id)
-                if trial is not None and has_outcome(trial):
-                    self.tickets.settle(ticket)
-                else:
-                    self.tickets.hand_back(ticket)
+        """End the trials that run although nobody holds their tickets."""
+        free = [
+            ticket
+            for ticket in self.tickets.open(None)
+            if ticket.trial_id is not None and (ticket.lease is None or ticket.lease < 0)
+        ]
+        for ticket in free:
+            trial = self.cached.get_trial(int(ticket.trial_id or 0))
+            if not trial.state.is_finished():
+                reason = HANDED_BACK if ticket.lease is None else ABANDONED
+                with suppress(UpdateFinishedTrialError):  # somebody was faster
+                    self.storage.fail(trial._trial_id, {REASON: reason})  # noqa: SLF001
 
     def _is_there(self) -> bool:
         """Say whether the study still is, and is not another one of its name."""
@@ -238,7 +283,9 @@ class Worker:
         if previous is not None and has_outcome(previous):
             return ticket  # its worker had no time to say so
         binding = self._binding(ticket, previous)
-        keeper = Keeper(self.tickets, ticket, self.stop, self.terms.patience, self.progress.note)
+        keeper = Keeper(
+            self.tickets, ticket, self.asked, self.stop, self.terms.patience, self.progress.note
+        )
         try:
             self.stop.leave()
             if ticket.deaths >= self.terms.budget.max_attempts:
@@ -312,11 +359,19 @@ class Worker:
             keeper.progressed()
             self.progress.stepped(step, steps)
 
+        def evaluated(evaluations: list[Evaluation]) -> None:
+            keeper.progressed()
+            self.progress.evaluated(evaluations)
+
+        def asked_to_stop() -> bool:
+            keeper.progressed()
+            return self._asked_to_stop()
+
         return Events(
             started=self.progress.started,
             stepped=stepped,
-            evaluated=self.progress.evaluated,
-            asked_to_stop=self._asked_to_stop,
+            evaluated=evaluated,
+            asked_to_stop=asked_to_stop,
             note=self.progress.note,
         )
 

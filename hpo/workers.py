@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 _PROC = Path("/proc")
+_HIDDEN = "?"  # of a process whose start the system keeps to itself (hidepid)
 
 
 def here(pid: int | None = None) -> str:
@@ -31,7 +32,20 @@ def is_gone(worker: str) -> bool:
     parts = worker.split(":")
     if len(parts) != 4 or not parts[2] or parts[2] != _machine():
         return False
-    return _start(int(parts[1])) != parts[3]
+    return _start(int(parts[1])) not in {parts[3], _HIDDEN}
+
+
+def is_alive(worker: str) -> bool:
+    """Say whether a worker runs on this machine; False where that cannot be known."""
+    parts = worker.split(":")
+    if len(parts) != 4 or not parts[2] or parts[2] != _machine():
+        return False
+    return _start(int(parts[1])) == parts[3]
+
+
+def machine() -> str:
+    """Return a name for a folder of this machine's own: its host, and its boot where known."""
+    return f"{socket.gethostname()}-{_machine()}".rstrip("-")
 
 
 def _machine() -> str:
@@ -48,6 +62,16 @@ def _start(pid: int) -> str:
     try:
         stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
+        return _HIDDEN if _is_there(pid) else ""
     state, *fields = stat.rpartition(")")[2].split()  # a program's name may hold spaces
     return "" if state in "ZX" else fields[18]
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is somebody else's
+    return True

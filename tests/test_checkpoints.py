@@ -1,5 +1,6 @@
 """Checkpoints: what counts, what is kept, what goes."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,14 @@ def save(folder: Path, step: int, weights: str = "weights") -> Path:
 
 def test_only_the_last_complete_checkpoint_counts(tmp_path: Path) -> None:
     """A checkpoint counts once it is marked; steps are compared as numbers."""
-    assert checkpoints.last_complete(tmp_path) is None
+    assert checkpoints.find(tmp_path, []) is None
     save(tmp_path, 9)
-    assert checkpoints.last_complete(tmp_path) is None
+    assert checkpoints.find(tmp_path, []) is None
     checkpoints.complete(tmp_path, 9)
     save(tmp_path, 10)
-    assert checkpoints.last_complete(tmp_path) == tmp_path / "checkpoint-9"
+    assert checkpoints.find(tmp_path, []) == tmp_path / "checkpoint-9"
     checkpoints.complete(tmp_path, 10)
-    assert checkpoints.last_complete(tmp_path) == tmp_path / "checkpoint-10"
+    assert checkpoints.find(tmp_path, []) == tmp_path / "checkpoint-10"
     assert not (tmp_path / "checkpoint-9").exists()
 
 
@@ -36,7 +37,7 @@ def test_damaged_mark_does_not_count(tmp_path: Path, mark: str) -> None:
     save(tmp_path, 1)
     checkpoints.complete(tmp_path, 1)
     (tmp_path / "checkpoint-1" / "hpo-complete").write_text(mark)
-    assert checkpoints.last_complete(tmp_path) is None
+    assert checkpoints.find(tmp_path, []) is None
 
 
 def test_best_weights_outlive_their_checkpoint(tmp_path: Path) -> None:
@@ -83,11 +84,18 @@ def test_resumes_from_an_earlier_attempt(tmp_path: Path) -> None:
         save(folder, step)
         checkpoints.keep_as_best(folder, step)
         checkpoints.complete(folder, step)
-    assert checkpoints.find(folders[0], folders[1:]) == folders[1] / "checkpoint-4"
+    resumed = checkpoints.find(folders[0], folders[1:])
+    assert resumed == folders[0] / "checkpoint-4"
     assert (folders[0] / "best" / "model.safetensors").exists()
+    shutil.rmtree(folders[1])  # by a worker that woke up late
+    assert checkpoints.find(folders[0], []) == resumed
+    shutil.rmtree(folders[0])
+    save(folders[1], 4)
+    checkpoints.complete(folders[1], 4)
     (folders[1] / "checkpoint-4" / "model.safetensors").write_text("other bits")
-    assert checkpoints.find(folders[0], folders[1:]) == folders[2] / "checkpoint-2"
-    assert checkpoints.find(folders[0], []) is None
+    assert checkpoints.find(folders[0], folders[1:]) == folders[0] / "checkpoint-2"
+    assert [path.name for path in folders[0].glob("checkpoint-*")] == ["checkpoint-2"]
+    assert checkpoints.find(tmp_path / "fourth", []) is None
 
 
 def test_other_trials_go(tmp_path: Path) -> None:

@@ -165,12 +165,12 @@ def test_live_table() -> None:
 
 def test_holders_of_tickets() -> None:
     """Who has it, where, the how-manieth attempt, and for how long nothing was heard."""
-    held = TicketView(3, "held", 2, 1, "host:12:m:s", "a GPU", 75.0, 40.0)
+    held = TicketView(3, "held", 2, 1, "host:12:m:s", "a GPU", 7, 75.0, 40.0)
     assert display.holder(held) == (
         "ticket 3  held  host:12  a GPU  attempt 2  1 worker died of it  "
         "last progress 1 min 15 s ago"
     )
     cut_off = replace(held, lease=-5.0)
     assert display.holder(cut_off).endswith("its worker is gone, or cut off")
-    done = TicketView(3, "done", 1, 0, "host:12:m:s", "", None, None)
+    done = TicketView(3, "done", 1, 0, "host:12:m:s", "", 7, None, None)
     assert display.holder(done) == "ticket 3  done  host:12"

@@ -82,6 +82,27 @@ def test_pipeline_in_a_fresh_process(saved: Path) -> None:
     assert python(script, str(saved)).strip() == "[('PER', ['anna', 'berg'])]"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from transformers import BertForSequenceClassification",
+        "import transformers.modeling_layers",
+        "from transformers import OpenAIGPTModel",
+        "import transformers.models.auto.modeling_auto",
+        "from transformers import AutoModelForTokenClassification, Trainer",
+    ],
+)
+def test_whatever_is_imported_first(line: str) -> None:
+    """Modules of transformers that import each other can be imported in any order."""
+    script = f"""
+import hpo
+{line}
+from transformers import AutoModelForTokenClassification, OpenAIGPTConfig
+print(AutoModelForTokenClassification._model_mapping[OpenAIGPTConfig].__module__)
+"""
+    assert python(script).split() == ["hpo.heads"]
+
+
 def test_upstream_has_no_such_head(saved: Path) -> None:
     """Tripwire: transformers alone refuses the folder; `import hpo` helps afterwards too."""
     script = """

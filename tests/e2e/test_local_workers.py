@@ -1,5 +1,6 @@
 """`hpo run --workers`: processes that are started, watched, restarted, found again, asked to go."""
 
+import json
 import os
 import re
 import signal
@@ -109,7 +110,7 @@ def test_workers_share_the_budget(bench: Bench) -> None:
     trials = bench.study().trials
     assert len({trial.record[RUN]["worker"] for trial in trials}) == 2
     logs = bench.hpo.folder / "runs" / "study-random" / "workers"
-    text = "".join(path.read_text() for path in logs.glob("*.log"))
+    text = "".join(path.read_text() for path in logs.glob("*/*.log"))
     assert Counter(re.findall(r"trial (\d) ended", text)) == Counter("012345")
 
 
@@ -138,7 +139,7 @@ def test_all_workers_are_asked_to_go(bench: Bench, number: signal.Signals, code:
     until(lambda: (bench.hpo.folder / "runs" / "hpo.db").exists() and running(bench) == 2)
     command.send(number)
     assert command.end().code == code
-    assert all(workers.is_gone(workers.here(pid)) or not _alive(pid) for pid in pids)
+    assert not any(map(_alive, pids))
     assert {trial.reason for trial in bench.study().trials} == {"handed back"}
     bench.wake()
     ended = bench.hpo("run", "--workers", "2", "--json", env=bench.env)
@@ -178,6 +179,60 @@ def test_workers_train(hpo: Hpo, changes: dict[str, Any]) -> None:
     assert (moved.code, "data.train: found no file " in moved.stderr) == (2, True), moved.stderr
 
 
+def test_workers_of_another_machine_are_none_of_ours(bench: Bench) -> None:
+    """State files of another boot, in a folder that is shared: not adopted, not signalled."""
+    _, pid, machine, start = workers.here().split(":")
+    for number, name in enumerate((f"h:{pid}:{machine}:0", f"h:{pid}:deadbeef:{start}", "odd")):
+        folder = bench.hpo.folder / "runs" / "study-random" / "workers" / workers.machine()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"worker-{number}.json").write_text(json.dumps({"worker": name}))
+    bench.wake()
+    ended = bench.hpo("run", "--workers", "3", "--json", env=bench.env)
+    assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 6}), ended.stderr
+    assert ended.stderr.count("started, process") == 3
+
+
+def test_two_watch_the_same_workers(bench: Bench) -> None:
+    """The second finds the workers of the first, starts none, and sees a restart for what it is."""
+    first = bench.hpo.start("run", "--workers", "2", env=bench.env)
+    pids = [bench.process_of(first.wait_for(f"worker {n} started")) for n in (0, 1)]
+    until(lambda: (bench.hpo.folder / "runs" / "hpo.db").exists() and running(bench) == 2)
+    second = bench.hpo.start("run", "--workers", "2", env=bench.env)
+    second.wait_for("worker 1 runs already")
+    os.kill(pids[0], signal.SIGKILL)
+    first.wait_for("worker 0 ended with -9; it is started again")
+    folder = bench.hpo.folder / "runs" / "study-random" / "workers" / workers.machine()
+
+    def place() -> str:
+        """Return the process that has the place of worker 0."""
+        known = json.loads((folder / "worker-0.json").read_text())
+        return workers.shown(str(known["worker"]))
+
+    until(lambda: not place().endswith(f":{pids[0]}"))
+    second.wait_for(f"worker 0 runs already, {place()}")
+    bench.wake()
+    for each in (first.end(), second.end()):
+        assert (each.code, "times in a row" in each.stderr) == (0, False), each.stderr
+    assert "started, process" not in second.end().stderr
+
+
+def test_a_lowered_budget_ends_although_a_worker_died_above_it(bench: Bench) -> None:
+    """A ticket that nobody may take any more is not waited for."""
+    running_ = bench.hpo.start("run", env=bench.env)
+    running_.wait_for("trial 0 started")
+    bench.wake()
+    running_.wait_for("trial 5 ended")
+    assert running_.end().code == 0
+    (bench.hpo.folder / "wake").unlink()
+    more = bench.hpo.start("run", "--trials", "9", env=bench.env)
+    more.wait_for("trial 6 started")
+    more.send(signal.SIGKILL)
+    more.end()
+    ended = bench.hpo("run", "--trials", "6", "--json", env=bench.env)
+    assert (ended.code, ended.json()["trials"]) == (0, {"COMPLETE": 6}), ended.stderr
+    assert [trial.reason for trial in bench.study().trials if trial.number == 6] == ["abandoned"]
+
+
 def test_a_worker_that_cannot_work_is_not_started_again(bench: Bench) -> None:
     """What it said is said again, with its exit code."""
     write_study(bench.hpo.folder / "study.toml", {"model": "no/such-model"})
@@ -187,9 +242,7 @@ def test_a_worker_that_cannot_work_is_not_started_again(bench: Bench) -> None:
 
 def test_a_worker_that_crashes_is_given_up(bench: Bench) -> None:
     """Three times in a row, and no more; the message says where to look."""
-    (bench.hpo.folder / "naps.py").write_text(
-        NAPS.replace("step = 0", "import os; os._exit(99)").replace('"maximize"}', '"maximize"}')
-    )
+    (bench.hpo.folder / "naps.py").write_text(NAPS.replace("step = 0", "import os; os._exit(99)"))
     ended = bench.hpo("run", "--workers", "1", "--trials", "1", env=bench.env)
     assert "worker 0 ended with 99 3 times in a row; see " in ended.stderr
     assert ended.code == 1

@@ -1,0 +1,105 @@
+"""A task for the tests of coordination: no torch, a score known beforehand, faults on request.
+
+A test writes `script.json` into the folder of HPO_TEST_STAGE: how many steps a training has, how
+long each lasts, and which faults befall which points. What happened is appended to `log.jsonl`.
+"""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from hpo import checkpoints
+from hpo.errors import DiskFull, Diverged, HandedBack, OutOfMemory
+from hpo.evaluations import Evaluation
+from hpo.tasks import Direction
+from hpo.trial import Attempt, Result
+
+STAGE = "HPO_TEST_STAGE"
+METRIC = "score"
+FOREVER = 3600.0
+_RAISED = {"diverged": Diverged, "out of memory": OutOfMemory, "disk full": DiskFull}
+
+
+def stage() -> Path:
+    """Return the folder through which a test and its workers talk."""
+    return Path(os.environ[STAGE])
+
+
+def record(event: str, **facts: Any) -> None:
+    """Append a line to the log; a line is written whole, or not at all."""
+    line = json.dumps({"event": event, "pid": os.getpid(), **facts}) + "\n"
+    log = os.open(stage() / "log.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(log, line.encode())
+    finally:
+        os.close(log)
+
+
+def score(point: int) -> float:
+    """Return the score of a point: distinct ones, 7 is the best."""
+    return 1.0 - abs(point - 7.25) / 100
+
+
+class Scripted:
+    """Trains nothing, in steps, as the script says."""
+
+    name = "scripted"
+    metric = METRIC
+    metrics: dict[str, Direction] = {METRIC: "maximize"}  # noqa: RUF012 - as the protocol has it
+
+    def train(self, attempt: Attempt) -> Result:
+        """Take the steps of one attempt; a checkpoint follows each."""
+        script = json.loads((stage() / "script.json").read_text(encoding="utf-8"))
+        point = int(attempt.params["point"])
+        number = attempt.reporter.trial.number
+        found = checkpoints.find(attempt.folder, attempt.earlier)
+        step = 0 if found is None else int((found / "weights").read_text(encoding="ascii"))
+        record("began", trial=number, point=point, step=step, attempt=len(attempt.earlier))
+        attempt.reporter.began(step, found)
+        while step < script["steps"]:
+            step += 1
+            time.sleep(script["pause"])
+            if step == 2 and not _over(script, point, len(attempt.earlier)):
+                _befall(script["faults"][str(point)])
+            _save(attempt.folder, step)
+            attempt.reporter.stepped(step, script["steps"])
+            if attempt.reporter.asked_to_stop():
+                raise HandedBack(f"stopped behind step {step}")
+        if found is not None and checkpoints.step_of(found) == step:
+            _save(attempt.folder, step)  # the attempt before this one died behind its last step
+        checkpoints.keep_as_best(attempt.folder, step)
+        value = score(point)
+        evaluation = Evaluation(1.0, step, {METRIC: value, "loss": 1 - value}, 0.0)
+        facts = {"metrics": evaluation.metrics} if script.get("metrics", True) else {}
+        return Result(value, [evaluation], attempt.folder / checkpoints.BEST, facts)
+
+
+SCRIPTED = Scripted()
+
+
+def _over(script: Any, point: int, earlier: int) -> bool:
+    """Say whether a point has no fault, or only one that befalls its first attempt."""
+    return str(point) not in script["faults"] or (earlier > 0 and bool(script.get("once")))
+
+
+def _befall(fault: str) -> None:
+    record("fault", fault=fault)
+    if fault in _RAISED:
+        raise _RAISED[fault](f"the script says so: {fault}")
+    if fault == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "hang":
+        time.sleep(FOREVER)
+    raise RuntimeError(fault)
+
+
+def _save(folder: Path, step: int) -> None:
+    place = checkpoints.checkpoint_folder(folder, step)
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    (place / "weights").write_text(str(step), encoding="ascii")
+    checkpoints.complete(folder, step)

@@ -1,0 +1,83 @@
+"""What ends a study: its budget, its failures, its hours; and what users put into its queue."""
+
+import time
+from typing import Any
+
+import optuna
+import pytest
+
+from hpo import storage
+from tests.faults.field import NAME, Field
+from tests.faults.invariant import trials_of
+from tests.faults.processes import wait_until
+
+RANDOM: dict[str, Any] = {
+    "strategy": "random",
+    "space": {"point": {"type": "int", "low": 0, "high": 9}},
+}
+
+
+def test_max_failures(field: Field) -> None:
+    """So many failures of all workers end the study for each of them, with the reason."""
+    field.create(12, budget={"max_failures": 2})
+    faults = ["diverged", "out of memory"]  # three alike would end the study for that
+    field.script(faults={str(point): faults[point % 2] for point in range(12)})
+    workers = [field.worker() for _ in range(3)]
+    for worker in workers:
+        ended = worker.end()
+        assert ended.code == 5, ended.stderr
+        assert "2 trials failed (budget.max_failures)" in ended.stderr
+        assert "× diverged" in ended.stderr or "× out of memory" in ended.stderr
+    trials = trials_of(field.url, NAME)
+    failed = [trial for trial in trials if trial.state.name == "FAIL"]
+    assert 2 <= len(failed) <= 2 + len(workers) - 1  # what ran already was run to its end
+    assert not [trial for trial in trials if trial.state.name == "RUNNING"]
+    assert not field.held()
+
+
+def test_hours(field: Field) -> None:
+    """Wall clock of all workers together; the time in which no trial runs does not count."""
+    seconds = 3.0
+    field.create(0, **RANDOM, budget={"hours": seconds / 3600})
+    field.script(steps=5, pause=0.1)
+    killed = field.worker(elsewhere=True)
+    wait_until(lambda: list(field.output.glob("*/trial-0000/checkpoint-2")), "a checkpoint")
+    killed.kill()
+    time.sleep(2 * seconds)  # a pause, which is what is tested
+    workers = [field.worker() for _ in range(2)]
+    for worker in workers:
+        assert worker.end().code == 0, worker.said()
+    trials = trials_of(field.url, NAME)
+    assert not [trial for trial in trials if trial.state.name == "RUNNING"]
+    assert not field.held()
+    spans = [
+        (trial.datetime_start, trial.datetime_complete)
+        for trial in trials
+        if trial.state.name == "COMPLETE"
+    ]
+    assert len(spans) >= 4
+    first = min(start for start, _ in spans if start)
+    last = max(end for _, end in spans if end)
+    assert seconds / 2 < (last - first).total_seconds()
+
+
+@pytest.mark.parametrize("zones", [("UTC", "UTC"), ("Pacific/Kiritimati", "Pacific/Honolulu")])
+def test_queued_through_optuna(field: Field, zones: tuple[str, str]) -> None:
+    """A trial of the user's takes the next free ticket; it runs once, and counts."""
+    field.create(0, **RANDOM, budget={"trials": 5})
+    opened = storage.open_storage(field.url)
+    study = optuna.load_study(study_name=NAME, storage=opened)
+    for point in (7, 8):
+        study.enqueue_trial({"point": point})
+    opened.engine.dispose()
+    workers = [field.worker(env={"TZ": zone}) for zone in zones]
+    for worker in workers:
+        assert worker.end().code == 0, worker.said()
+    found = field.check(5)
+    assert len(found["trials"]) == 5
+    queued = {trial.params["point"]: trial for trial in found["trials"][:2]}
+    assert sorted(queued) == [7, 8]
+    for trial in queued.values():
+        assert trial.duration is not None
+        assert 0 <= trial.duration.total_seconds() < 60
+        assert trial.user_attrs["hpo:run"]["ticket"] in {0, 1}
