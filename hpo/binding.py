@@ -4,6 +4,7 @@ A sampler's `before_trial` would come too late: a worker that is killed between 
 trial and its binding would leave a trial that nobody knows and nobody ends.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from typing_extensions import override
@@ -65,19 +66,19 @@ class BindingStorage(RDBStorage):
             self._binding = None
 
     @override
-    def _create_new_trial(
-        self, study_id: int, template_trial: FrozenTrial | None = None
-    ) -> FrozenTrial:
-        if self._binding is not None and template_trial is None:
-            template_trial = _template(self._binding)
-        return super()._create_new_trial(study_id, template_trial)
-
-    @override
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> models.TrialModel:
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
-        self._bind(session, trial.trial_id)  # type: ignore[arg-type]
+        binding = self._binding
+        if binding is not None and template_trial is None:
+            for key, value in binding.attrs.items():
+                session.add(_attribute(models.TrialUserAttributeModel, trial, key, value))
+            if binding.params:
+                fixed = dict(binding.params)
+                kind = models.TrialSystemAttributeModel
+                session.add(_attribute(kind, trial, "fixed_params", fixed))
+            self._bind(session, trial.trial_id)  # type: ignore[arg-type]
         return trial
 
     @override
@@ -147,9 +148,5 @@ class BindingStorage(RDBStorage):
             raise LeaseLost(f"ticket {binding.ticket.number} was taken before its trial began")
 
 
-def _template(binding: Binding) -> FrozenTrial:
-    return create_trial(
-        state=TrialState.RUNNING,
-        user_attrs=dict(binding.attrs),
-        system_attrs={"fixed_params": dict(binding.params)} if binding.params else {},
-    )
+def _attribute(kind: Any, trial: models.TrialModel, key: str, value: Any) -> Any:
+    return kind(trial_id=trial.trial_id, key=key, value_json=json.dumps(value))

@@ -149,6 +149,7 @@ class Tickets:
         self.device = device
         self.lease = lease
         self._now = _NOW[engine.dialect.name]
+        self._claims: dict[int | None, Any] = {}  # the statements, to build which takes a while
 
     def issue(self, points: Sequence[Mapping[str, Any] | None]) -> None:
         """Make the first tickets of a study, as many as there are points, or those still missing.
@@ -192,7 +193,9 @@ class Tickets:
                 connection.execute(
                     update(_TABLE).where(self._mine(done)).values(state=DONE, lease_until=None)
                 )
-            row = connection.execute(self._claim(below)).one_or_none()
+            if below not in self._claims:
+                self._claims[below] = self._claim(below)
+            row = connection.execute(self._claims[below]).one_or_none()
         return None if row is None else _ticket(row)
 
     def _claim(self, below: int | None) -> Any:

@@ -136,7 +136,8 @@ class Worker:
             if self.terms.budget.hours is not None:
                 self._end_trials_of_the_dead()  # they ran until now, as far as Optuna knows
             self.before = {trial.number for trial in self._trials() if has_outcome(trial)}
-            self.progress.begin(view(self.study))
+            if self.progress.shown:
+                self.progress.begin(view(self.study))
             self._work_off_tickets()
             self._clean_up()
             return self._conclude()
