@@ -22,16 +22,24 @@ __all__ = ["HpoError", "__version__", "load_study", "run_study"]
 def _offer_heads(_imported: object) -> None:
     # transformers has no token-classification head for openai-gpt; ours is added as soon as (and
     # only if) somebody imports transformers' Auto classes, so that `import hpo` itself stays light.
-    # The two modules import each other: who comes first finds the other one half-made.
-    layers = sys.modules.get(_LAYERS)
-    if layers is None or hasattr(layers, "GenericForTokenClassification"):
+    # These modules import each other: who comes first finds another one half-made, and the hook of
+    # that one comes again.
+    half_made = any(
+        name in sys.modules and not hasattr(sys.modules[name], its) for name, its in _PARTS.items()
+    )
+    if not half_made:
         heads = import_module("hpo.heads")
         if hasattr(heads, "register"):  # else it is being imported just now
             heads.register(sys.modules[_AUTO])
 
 
-_AUTO, _LAYERS = "transformers.models.auto.modeling_auto", "transformers.modeling_layers"
-for _module in (_AUTO, _LAYERS):
+_AUTO = "transformers.models.auto.modeling_auto"
+_PARTS = {
+    _AUTO: "AutoModelForTokenClassification",
+    "transformers.modeling_layers": "GenericForTokenClassification",
+    "transformers.models.openai.modeling_openai": "OpenAIGPTPreTrainedModel",
+}
+for _module in _PARTS:
     register_post_import_hook(_offer_heads, _module)
 
 _LAZY = {"HpoError": "hpo.errors", "load_study": "hpo.study", "run_study": "hpo.run"}

@@ -376,7 +376,7 @@ def _load(name: str | None, storage_url: str | None, output: Path) -> "StudyView
     if len(studies) != 1:
         known = ", ".join(study.name for study in studies) or "none"
         raise BadInput(f"NAME: found none given; expected one of the storage's studies: {known}")
-    return studies[0]
+    return load_study(studies[0].name, url)
 
 
 def _progress() -> "Progress":

@@ -121,6 +121,7 @@ def _run(arguments: list[str], folder: Path, env: Mapping[str, str], scratch: Pa
     os.environ.update(env)
     sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))  # read long ago
     os.chdir(folder)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     for number, name in ((1, "stdout"), (2, "stderr")):
         descriptor = os.open(scratch / name, os.O_WRONLY | os.O_CREAT)
         os.dup2(descriptor, number)

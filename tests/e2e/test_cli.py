@@ -43,6 +43,10 @@ def test_reading_a_study_needs_no_torch(hpo: Hpo) -> None:
     assert answers["best"] == made
     assert answers["list"] == {"studies": [made]}
     details = answers["status"].pop("details")
+    tickets = answers["status"].pop("tickets")
+    assert [(each["state"], each["epoch"], each["deaths"]) for each in tickets] == [
+        ("done", 1, 0)
+    ] * 2
     assert answers["status"] == made
     assert [each["state"] for each in details] == ["COMPLETE"] * 2
     assert f"{made['best']['value']:.4f}" in hpo("status").stdout

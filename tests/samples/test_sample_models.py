@@ -215,7 +215,7 @@ def test_random_numbers_are_left_alone(tmp_path: Path) -> None:
 
 def test_mistakes(tmp_path: Path) -> None:
     """An unknown family, no text and a foreign folder are named; nothing is left behind."""
-    with pytest.raises(ModelError, match=r"'sample:gpt3'; known are .*mean 'gpt2'"):
+    with pytest.raises(ModelError, match=r"'sample:gpt3'; known are .*mean 'sample:gpt2'"):
         models.build("gpt3", TEXTS, tmp_path / "model")
     with pytest.raises(ModelError, match="no text"):
         models.build("bert", ["", " "], tmp_path / "model")
