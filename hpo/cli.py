@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hpo.progress import Progress
+    from hpo.run import Plan
     from hpo.study import StudyView
 
 
@@ -192,17 +193,8 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     file = spec.load(path, [*overrides, *spec.overrides(strategy=strategy, trials=trials)])
     from hpo import run as runner
 
-    progress = _progress()
     plan = runner.plan(file, name=name, storage_url=storage_url, output=output)
-    plan = replace(plan, workers=count, workers_per_gpu=workers_per_gpu, alone=True)
-    try:
-        result = runner.execute(plan, progress)
-    finally:
-        progress.close()
-    from hpo.display import conclusion
-
-    more = _command("status", result.name, plan.storage_url, output)
-    _print_json(result.to_json()) if as_json else click.echo(conclusion(result, more))
+    _execute(replace(plan, workers=count, workers_per_gpu=workers_per_gpu), as_json)
 
 
 @main.command(epilog=_example("hpo worker demo-ner-bayes --storage postgresql://me@host/hpo"))
@@ -246,16 +238,7 @@ def worker(  # noqa: PLR0913, PLR0917 - one for each option
     from hpo.keeper import Patience
 
     joined = runner.plan_from_storage(name, _url(storage_url, output), data=data, output=output)
-    joined = replace(joined, lease=lease, patience=Patience(hang, grace), alone=True)
-    progress = _progress()
-    try:
-        result = runner.execute(joined, progress)
-    finally:
-        progress.close()
-    from hpo.display import conclusion
-
-    more = _command("status", result.name, joined.storage_url, output)
-    _print_json(result.to_json()) if as_json else click.echo(conclusion(result, more))
+    _execute(replace(joined, lease=lease, patience=Patience(hang, grace)), as_json)
 
 
 @main.command(epilog=_example("hpo status demo-ner-bayes"))
@@ -291,13 +274,10 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
 def best(name: str | None, storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
     """Show a study's best configuration and where its weights lie."""
     study = _load(name, storage_url, output)
-    from hpo.display import conclusion
-
     if study.best is None:
         none = "no trial has succeeded" if study.done else "no trial has completed yet"
         raise StudyFailed(f"study {study.name!r}: {none}", study.to_json())
-    more = _command("status", study.name, _url(storage_url, output), output)
-    _print_json(study.to_json()) if as_json else click.echo(conclusion(study, more))
+    _print_conclusion(study, _url(storage_url, output), output, as_json)
 
 
 @main.command("list", epilog=_example("hpo list --storage sqlite:///runs/hpo.db"))
@@ -317,6 +297,25 @@ def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa
     from hpo.display import study_table
 
     _console().print(study_table(studies))
+
+
+def _execute(plan: "Plan", as_json: bool) -> None:  # noqa: FBT001
+    """Work on a study in this process, show how it goes, and print what came of it."""
+    from hpo.run import execute
+
+    progress = _progress()
+    try:
+        result = execute(replace(plan, alone=True), progress)
+    finally:
+        progress.close()
+    _print_conclusion(result, plan.storage_url, plan.output, as_json)
+
+
+def _print_conclusion(study: "StudyView", storage_url: str, output: Path, as_json: bool) -> None:  # noqa: FBT001
+    from hpo.display import conclusion
+
+    more = _command("status", study.name, storage_url, output)
+    _print_json(study.to_json()) if as_json else click.echo(conclusion(study, more))
 
 
 def _console() -> "Console":

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-LOCAL_WORKERS = "HPO_LOCAL_WORKERS"  # how many processes share the machine
+from hpo.workers import LOCAL_WORKERS
+
 _SMALL = 192  # hidden size below which bfloat16 and threads gain a CPU nothing (measured)
 
 

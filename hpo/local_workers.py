@@ -22,7 +22,6 @@ from hpo import workers
 from hpo.errors import INTERRUPTED_EXIT_CODE, HandedBack, HpoError
 from hpo.signals import Stop
 
-LOCAL_WORKERS = "HPO_LOCAL_WORKERS"  # see `hpo.device.use_cores`
 _LOOK = 0.25  # seconds between two looks
 _CRASHES = 3  # without a trial of its own that ends; then a worker is not started again
 _REST = 5.0  # seconds before it is, from its second crash on
@@ -188,7 +187,7 @@ class LocalWorkers:
         return time.monotonic() >= worker.not_before
 
     def _start(self, worker: _Worker) -> None:
-        env = {**os.environ, **self.env, LOCAL_WORKERS: str(len(self.places))}
+        env = {**os.environ, **self.env, workers.LOCAL_WORKERS: str(len(self.places))}
         if worker.gpu is not None:
             env["CUDA_VISIBLE_DEVICES"] = worker.gpu
         with self._log(worker).open("ab") as log:

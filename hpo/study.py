@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -143,7 +142,7 @@ def view(study: optuna.Study) -> StudyView:
         trials=[TrialResult.of(trial) for trial in trials],
         best=TrialResult.of(best[0]) if best else None,
         counts=dict(sorted(Counter(trial.state.name for trial in current).items())),
-        seconds=wall_seconds(trials, datetime.now().astimezone().replace(tzinfo=None)),
+        seconds=wall_seconds(trials),
         notices=attrs.get(storage.NOTICES, []),
     )
 

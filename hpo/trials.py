@@ -134,13 +134,9 @@ def latest_attempts(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return list(latest.values())
 
 
-def wall_seconds(trials: Sequence[FrozenTrial], now: datetime) -> float:
-    """Return the wall clock from the first trial on, without the time in which no trial ran.
-
-    Args:
-        trials: all of a study.
-        now: as Optuna writes it, local time without a zone.
-    """
+def wall_seconds(trials: Sequence[FrozenTrial]) -> float:
+    """Return the wall clock from a study's first trial on, without the time in which none ran."""
+    now = datetime.now().astimezone().replace(tzinfo=None)  # as Optuna: local time without a zone
     spans = []
     for trial in trials:
         if trial.datetime_start is not None:

@@ -1,14 +1,11 @@
 """A worker: ticket after ticket until none is left, each a trial of its own."""
 
 import os
-import re
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +15,7 @@ from optuna.storages import get_storage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo import checkpoints, workers
+from hpo import checkpoints, failures, workers
 from hpo.binding import Binding, BindingStorage
 from hpo.errors import INTERRUPTED_EXIT_CODE, HandedBack, LeaseLost, StorageError, StudyFailed
 from hpo.evaluations import Evaluation
@@ -38,7 +35,6 @@ from hpo.trials import (
     POISON,
     REASON,
     RUN,
-    UNCHARGED,
     TrialResult,
     attempts_of,
     best_of,
@@ -49,7 +45,6 @@ from hpo.trials import (
     wall_seconds,
 )
 
-ALIKE_FAILURES = 3  # first trials that all fail for one reason end a study
 _POLL = (0.05, 2.0)  # seconds between two looks at the tickets of others, where none is free
 _HASTE = 2.0  # seconds to hand a ticket back in, for a user who pressed Ctrl-C twice
 _AHEAD = 8  # tickets issued at a time where only hours end a study
@@ -219,9 +214,7 @@ class Worker:
             )
         if budget.hours is None:
             return False
-        # Optuna's times are local ones without a zone.
-        now = datetime.now().astimezone().replace(tzinfo=None)
-        return wall_seconds(self._trials(), now) >= budget.hours * 3600
+        return wall_seconds(self._trials()) >= budget.hours * 3600
 
     def _wait(self) -> bool:
         """Wait for what others hold: they may die, or hand it back; False if nothing is left."""
@@ -246,12 +239,15 @@ class Worker:
 
     def _wait_for_leases(self) -> None:
         """Wait until whoever still holds a ticket has renewed its lease, or is known to be gone."""
-        held = [ticket for ticket in self.tickets.open(None) if ticket.state == HELD]
+        held = self._held()
         end = time.monotonic() + max((ticket.lease or 0.0 for ticket in held), default=0.0)
         while held and time.monotonic() < end:
             self._end_leases_of_the_dead(held)
             time.sleep(min(_POLL[1], max(0.0, end - time.monotonic())))
-            held = [ticket for ticket in self.tickets.open(None) if ticket.state == HELD]
+            held = self._held()
+
+    def _held(self) -> list[TicketView]:
+        return [ticket for ticket in self.tickets.open(None) if ticket.state == HELD]
 
     def _end_trials_of_the_dead(self) -> None:
         """End the trials that run although nobody holds their tickets."""
@@ -391,17 +387,14 @@ class Worker:
         final = view(self.study)
         self.progress.end(final)
         if final.best is None:
-            failures = _failures(final.trials) or "all were pruned"
-            raise StudyFailed(
-                f"study {final.name!r}: no trial succeeded: {failures}", final.to_json()
-            )
+            why = failures.told(final.trials) or "all were pruned"
+            raise StudyFailed(f"study {final.name!r}: no trial succeeded: {why}", final.to_json())
         return final
 
     def _give_up_if_all_alike(self) -> None:
         self._give_up_if(
-            # more than that where several workers fail at once
-            lambda failed: len(failed) >= ALIKE_FAILURES and len(set(map(_cause, failed))) == 1,
-            f"the first {ALIKE_FAILURES} trials failed for the same reason",
+            failures.all_alike,
+            f"the first {failures.ALIKE_FAILURES} trials failed for the same reason",
             none_else=True,
         )
 
@@ -434,8 +427,8 @@ class Worker:
         self._end_trials_of_the_dead()
         final = view(self.study)
         self.progress.end(final)
-        failures = _failures([TrialResult.of(trial) for trial in failed])
-        raise StudyFailed(f"study {final.name!r}: {why}: {failures}", final.to_json())
+        which = failures.told([TrialResult.of(trial) for trial in failed])
+        raise StudyFailed(f"study {final.name!r}: {why}: {which}", final.to_json())
 
     def _clean_up(self) -> None:
         """Keep the weights of the best trials and what unfinished ones resume from."""
@@ -467,20 +460,3 @@ def _other_versions(stored: Mapping[str, str]) -> dict[str, str]:
     """Return those versions of this worker that differ from the study's."""
     mine = {name: version(name) for name in stored if name != "python"}
     return {name: mine[name] for name in mine if mine[name] != stored[name]}
-
-
-def _cause(trial: FrozenTrial) -> tuple[str, str]:
-    """Return why a trial failed, without the numbers in which its message differs from others."""
-    error = str(trial.user_attrs.get("error", ""))
-    return str(trial.user_attrs.get(REASON)), re.sub(r"[0-9][0-9.e+-]*", "#", error)
-
-
-def _failures(trials: Sequence[TrialResult]) -> str:
-    """Count the failures by reason, with the latest message of each."""
-    counts = Counter(trial.reason for trial in trials if trial.state == "FAIL")
-    latest = {trial.reason: trial.error for trial in trials if trial.state == "FAIL"}
-    return "; ".join(
-        f"{count} × {reason}" + (f" ({latest[reason]})" if latest[reason] else "")
-        for reason, count in counts.items()
-        if reason not in UNCHARGED
-    )

@@ -5,6 +5,7 @@ import os
 import socket
 from pathlib import Path
 
+LOCAL_WORKERS = "HPO_LOCAL_WORKERS"  # the variable that says how many processes share the machine
 _PROC = Path("/proc")
 _HIDDEN = "?"  # of a process whose start the system keeps to itself (hidepid)
 
