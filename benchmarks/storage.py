@@ -33,7 +33,8 @@ from hpo.strategies import Strategy
 from hpo.strategies.random import Random
 from hpo.tasks import Direction
 from hpo.trial import Attempt, Result
-from hpo.worker import Terms, Worker
+from hpo.turn import Terms, Work
+from hpo.worker import Worker
 
 FORKS = multiprocessing.get_context("forkserver")
 STUDY: dict[str, Any] = {
@@ -86,19 +87,21 @@ def create(job: Job) -> None:
     opened.engine.dispose()
 
 
-def claim_tickets(job: Job) -> int:
-    """Claim and settle tickets until none is left."""
+def claim_tickets(job: Job, begin: Callable[[], None]) -> int:
+    """Claim and settle tickets until none is left; to connect does not count."""
     opened = storage.open_storage(job.url)
     study = storage.load(opened, "noop")
     tickets = Tickets(opened.engine, study.user_attrs[storage.ID], worker=workers.here())
     claimed, done = 0, None
+    begin()
     while (ticket := tickets.claim(None, done)) is not None:
         claimed, done = claimed + 1, ticket
     return claimed
 
 
-def run_ours(job: Job) -> int:
-    """Work on the study as `hpo worker` does."""
+def run_ours(job: Job, begin: Callable[[], None]) -> int:
+    """Work on the study as `hpo worker` does, from the connection on."""
+    begin()
     opened = storage.open_storage(job.url)
     study = storage.load(opened, "noop")
     spec = spec_of(job.count)
@@ -107,13 +110,17 @@ def run_ours(job: Job) -> int:
     runner = OwnTrainingRunner(task, space, Objective("score", maximize=True), Path(job.folder))
     strategy: Strategy = Random()
     terms = Terms(spec.seed, BudgetSpec(trials=job.count))
-    worker = Worker(study, opened, strategy, runner, terms, Progress(), Stop())
-    worker.work()
+    attrs = study.user_attrs
+    tickets = Tickets(opened.engine, attrs[storage.ID], worker=workers.here(), device="none")
+    versions = storage.own_versions(attrs)
+    work = Work(study, opened, tickets, strategy, runner, terms, Progress(), Stop(), versions)
+    Worker(work).run()
     return task.ran
 
 
-def run_stock(job: Job) -> int:
+def run_stock(job: Job, begin: Callable[[], None]) -> int:
     """Work on the study as Optuna's documentation shows it, with a budget for all workers."""
+    begin()
     connect = {"timeout": 60.0} if job.url.startswith("sqlite") else {}
     study = optuna.load_study(
         study_name="stock",
@@ -151,14 +158,18 @@ def _driver(url: str) -> str:
 
 
 def _take_part(
-    work: Callable[[Job], int], job: Job, barrier: Any, results: Any, *, warm: bool
+    work: Callable[[Job, Callable[[], None]], int], job: Job, barrier: Any, results: Any
 ) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if warm:
-        barrier.wait()
     started = time.time()
+
+    def begin() -> None:
+        nonlocal started
+        barrier.wait()
+        started = time.time()
+
     try:
-        counted = work(job)
+        counted = work(job, begin)
     except Exception as error:  # noqa: BLE001 - told, and counted as nothing
         print(f"  a worker failed: {type(error).__name__}: {error}", file=sys.stderr)
         counted = 0
@@ -166,7 +177,10 @@ def _take_part(
 
 
 def measure(
-    make: Callable[[Job], None], work: Callable[[Job], int], job: Job, count: int
+    make: Callable[[Job], None],
+    work: Callable[[Job, Callable[[], None]], int],
+    job: Job,
+    count: int,
 ) -> tuple[float, int]:
     """Return how many a second all workers together did, and how many they did in all."""
     maker = FORKS.Process(target=make, args=(job,))
@@ -174,8 +188,7 @@ def measure(
     maker.join()
     barrier, results = FORKS.Barrier(count), FORKS.Queue()
     processes = [
-        FORKS.Process(target=_take_part, args=(work, job, barrier, results), kwargs={"warm": True})
-        for _ in range(count)
+        FORKS.Process(target=_take_part, args=(work, job, barrier, results)) for _ in range(count)
     ]
     for process in processes:
         process.start()

@@ -4,8 +4,7 @@ A sampler's `before_trial` would come too late: a worker that is killed between 
 trial and its binding would leave a trial that nobody knows and nobody ends.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,11 @@ from typing_extensions import override
 
 from hpo.errors import LeaseLost
 from hpo.leases import Ticket, Tickets
+from hpo.rows import end_trial, lock_trial, read_trial, read_trials, read_user_attr, write_attr
 from hpo.transactions import reads
+
+_USER_ATTRS = models.TrialUserAttributeModel.__table__
+_SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,28 @@ class BindingStorage(RDBStorage):
     get_study_name_from_id = reads(RDBStorage.get_study_name_from_id)
     get_study_system_attrs = reads(RDBStorage.get_study_system_attrs)
     get_study_user_attrs = reads(RDBStorage.get_study_user_attrs)
-    get_trial = reads(RDBStorage.get_trial)
     get_trial_system_attrs = reads(RDBStorage.get_trial_system_attrs)
     get_trial_user_attrs = reads(RDBStorage.get_trial_user_attrs)
-    _get_trials = reads(RDBStorage._get_trials)  # noqa: SLF001 - a base class of ours
+
+    @override
+    @reads
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        with self.engine.begin() as connection:
+            return read_trial(connection, trial_id)
+
+    @override
+    @reads
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        with self.engine.begin() as connection:
+            return read_trials(
+                connection, study_id, states, included_trial_ids, trial_id_greater_than
+            )
 
     @contextmanager
     def bound(self, binding: Binding) -> Iterator[None]:
@@ -72,32 +93,26 @@ class BindingStorage(RDBStorage):
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
         binding = self._binding
         if binding is not None and template_trial is None:
+            trial_id: Any = trial.trial_id
             for key, value in binding.attrs.items():
-                session.add(_attribute(models.TrialUserAttributeModel, trial, key, value))
+                write_attr(session, _USER_ATTRS, trial_id, key, value)
             if binding.params:
-                fixed = dict(binding.params)
-                kind = models.TrialSystemAttributeModel
-                session.add(_attribute(kind, trial, "fixed_params", fixed))
-            self._bind(session, trial.trial_id)  # type: ignore[arg-type]
+                write_attr(session, _SYSTEM_ATTRS, trial_id, "fixed_params", dict(binding.params))
+            self._bind(session, trial_id)
         return trial
 
     @override
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        if self._binding is not None and state.is_finished():
-            self._check_whose(trial_id, self._binding)
+        if state.is_finished():
+            self._end(trial_id, state, values or (), {})
+            return True
         if self._binding is None or state != TrialState.RUNNING:
             return super().set_trial_state_values(trial_id, state, values)
         if self._binding.params:
             return False  # it has its own; the trial that somebody queued waits for a free ticket
         return self._take_queued(trial_id, self._binding)
-
-    def _check_whose(self, trial_id: int, binding: Binding) -> None:
-        # SQLite gives the number of a deleted study's trial to one of the next study.
-        attrs = self.get_trial_user_attrs(trial_id)
-        if any(attrs.get(key) != value for key, value in binding.attrs.items()):
-            raise LeaseLost(f"trial {trial_id} is another study's now")
 
     def _take_queued(self, trial_id: int, binding: Binding) -> bool:
         """Make a trial that was queued through Optuna the ticket's, if nobody else took it."""
@@ -107,9 +122,7 @@ class BindingStorage(RDBStorage):
                 if trial.state != TrialState.WAITING:
                     return False
                 for key, value in binding.attrs.items():
-                    self._set_trial_attr_without_commit(
-                        session, models.TrialUserAttributeModel, trial_id, key, value
-                    )
+                    write_attr(session, _USER_ATTRS, trial_id, key, value)
                 trial.state = TrialState.RUNNING
                 trial.datetime_start = datetime.now()  # noqa: DTZ005 - as Optuna writes all of them
                 self._bind(session, trial_id)
@@ -123,15 +136,18 @@ class BindingStorage(RDBStorage):
         Raises:
             UpdateFinishedTrialError: it has ended.
         """
+        self._end(trial_id, TrialState.FAIL, (), attrs)
+
+    def _end(
+        self, trial_id: int, state: TrialState, values: Sequence[float], attrs: Mapping[str, Any]
+    ) -> None:
         with self.scoped_session() as session, session.begin():
-            trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-            self.check_trial_is_updatable(trial_id, trial.state)  # type: ignore[arg-type]
+            self.check_trial_is_updatable(trial_id, lock_trial(session, trial_id))
+            if self._binding is not None:
+                _check_whose(session, trial_id, self._binding)
             for key, value in attrs.items():
-                self._set_trial_attr_without_commit(
-                    session, models.TrialUserAttributeModel, trial_id, key, value
-                )
-            trial.state = TrialState.FAIL
-            trial.datetime_complete = datetime.now()  # noqa: DTZ005
+                write_attr(session, _USER_ATTRS, trial_id, key, value)
+            end_trial(session, trial_id, state, values)
 
     @override
     def _set_trial_attr_without_commit(
@@ -139,8 +155,8 @@ class BindingStorage(RDBStorage):
     ) -> None:
         # Optuna looks whether the trial has ended without a lock: between its look and its write
         # another worker could end it, and a late reason would make an outcome of its end.
-        models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-        super()._set_trial_attr_without_commit(session, model_cls, trial_id, key, value)
+        self.check_trial_is_updatable(trial_id, lock_trial(session, trial_id))
+        write_attr(session, model_cls.__table__, trial_id, key, value)
 
     def _bind(self, session: Session, trial_id: int) -> None:
         binding = self._binding
@@ -148,5 +164,8 @@ class BindingStorage(RDBStorage):
             raise LeaseLost(f"ticket {binding.ticket.number} was taken before its trial began")
 
 
-def _attribute(kind: Any, trial: models.TrialModel, key: str, value: Any) -> Any:
-    return kind(trial_id=trial.trial_id, key=key, value_json=json.dumps(value))
+def _check_whose(session: Session, trial_id: int, binding: Binding) -> None:
+    # SQLite gives the number of a deleted study's trial to one of the next study.
+    for key, value in binding.attrs.items():
+        if read_user_attr(session, trial_id, key) != value:
+            raise LeaseLost(f"trial {trial_id} is another study's now")

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hpo.errors import HandedBack, LeaseLost
 from hpo.leases import Ticket, Tickets
 from hpo.signals import Stop
+from hpo.transactions import patience
 
 _RENEWALS = 4  # in the length of a lease
 _ANSWER = 5.0  # seconds that a process which leaves waits for the database
@@ -118,7 +119,9 @@ class Keeper:
 
     def _renew(self, now: float) -> None:
         try:
-            if self.tickets.renew(self.ticket, now - self._progress):
+            with patience(self.tickets.lease / _RENEWALS):  # signals and hangs are looked for too
+                held = self.tickets.renew(self.ticket, now - self._progress)
+            if held:
                 self._renewed = now  # when it was asked for: the answer may have taken long
             else:
                 self.lost = True

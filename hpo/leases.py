@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Engine,
     Float,
     Index,
@@ -30,11 +31,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Update,
     and_,
+    bindparam,
     case,
     column,
+    delete,
     exists,
     inspect,
+    literal,
     literal_column,
     or_,
     select,
@@ -69,6 +74,24 @@ _T = _TABLE.c
 Index("hpo_tickets_open", _T.study, _T.number, postgresql_where=_T.state != DONE,
       sqlite_where=_T.state != DONE)  # fmt: skip
 _ATTRS = table("study_user_attributes", column("key"), column("value_json"))  # Optuna's
+_MINE = and_(
+    _T.study == bindparam("of_study"), _T.number == bindparam("of_number"),
+    _T.epoch == bindparam("of_epoch"), _T.state == HELD,
+)  # fmt: skip
+# SQLite gives the numbers of a deleted study and of its trials to the next one: who still works for
+# the former must not write into that.
+_STUDY_EXISTS = exists().where(
+    _ATTRS.c.key == STUDY_ID, _ATTRS.c.value_json == bindparam("study_id")
+)
+_BIND = (
+    update(_TABLE)
+    # Not where another trial is noted already: Optuna creates a second one if it got no answer to
+    # the first commit, which the server may have done.
+    .where(
+        _MINE, _STUDY_EXISTS, _T.trial_id.is_not_distinct_from(bindparam("before", type_=Integer))
+    )
+    .values(trial_id=bindparam("now"))
+)
 _NOW: dict[str, ColumnElement[float]] = {
     "postgresql": literal_column("extract(epoch from clock_timestamp())", Float),
     "sqlite": literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float),
@@ -84,6 +107,7 @@ class Ticket:
         number: from 0; those below the budget are worked off.
         epoch: how often it was claimed; the holder's proof.
         deaths: how many of its holders were gone before they settled it.
+        claimed_at: seconds since 1970, by the database's clock.
         params: fixed by the strategy, or None.
         trial_id: Optuna's id of the attempt before this one, if there was one.
     """
@@ -92,6 +116,7 @@ class Ticket:
     number: int
     epoch: int
     deaths: int
+    claimed_at: float
     params: Mapping[str, Any] | None
     trial_id: int | None
 
@@ -127,6 +152,16 @@ def create_table(engine: Engine) -> None:
     _TABLE.create(engine, checkfirst=True)
 
 
+def drop_orphans(connection: Connection) -> None:
+    """Delete the tickets of studies that were deleted; Optuna knows nothing of them.
+
+    Call it behind the lock that guards the creation of studies.
+    """
+    ids = select(_ATTRS.c.value_json).where(_ATTRS.c.key == STUDY_ID)
+    quoted = literal('"') + _T.study + literal('"')  # as JSON has it
+    connection.execute(delete(_TABLE).where(quoted.not_in(ids)))
+
+
 class Tickets:
     """The tickets of one study.
 
@@ -149,7 +184,18 @@ class Tickets:
         self.device = device
         self.lease = lease
         self._now = _NOW[engine.dialect.name]
-        self._claims: dict[int | None, Any] = {}  # the statements, to build which takes a while
+        # To build a statement takes longer than to run it.
+        self._claims: dict[int | None, Any] = {}
+        self._settle = update(_TABLE).where(_MINE).values(state=DONE, lease_until=None)
+        self._hand_back = update(_TABLE).where(_MINE).values(state=WAITING, lease_until=None)
+        self._renew = (
+            update(_TABLE)
+            .where(_MINE, _STUDY_EXISTS)
+            .values(
+                lease_until=self._now + lease,
+                progress_at=self._now - bindparam("idle", type_=Float),
+            )
+        )
 
     def issue(self, points: Sequence[Mapping[str, Any] | None]) -> None:
         """Make the first tickets of a study, as many as there are points, or those still missing.
@@ -190,9 +236,7 @@ class Tickets:
         """
         with self.engine.begin() as connection:
             if done is not None:
-                connection.execute(
-                    update(_TABLE).where(self._mine(done)).values(state=DONE, lease_until=None)
-                )
+                connection.execute(self._settle, self._proof(done))
             if below not in self._claims:
                 self._claims[below] = self._claim(below)
             row = connection.execute(self._claims[below]).one_or_none()
@@ -237,8 +281,7 @@ class Tickets:
             Whether it was still held: not even one whose lease is over comes back once somebody
             else has claimed it, nor one whose study was deleted.
         """
-        values = {"lease_until": self._now + self.lease, "progress_at": self._now - idle}
-        return self._change(ticket, values, self._study_exists())
+        return self._change(self._renew, {**self._proof(ticket), "idle": idle})
 
     def bind(self, session: Session, ticket: Ticket, trial_id: int) -> bool:
         """Note the trial of a ticket, in the transaction that creates the trial.
@@ -246,24 +289,17 @@ class Tickets:
         Returns:
             Whether the ticket was still held; if not, the transaction must be rolled back.
         """
-        done = session.execute(
-            update(_TABLE)
-            # Not where another trial is noted already: Optuna creates a second one if it got no
-            # answer to the first commit, which the server may have done.
-            .where(self._mine(ticket), self._study_exists())
-            .where(_T.trial_id.is_not_distinct_from(ticket.trial_id))
-            .values(trial_id=trial_id),
-            execution_options={"synchronize_session": False},
-        )
-        return bool(getattr(done, "rowcount", 0))
+        noted = {"before": ticket.trial_id, "now": trial_id}
+        done = session.connection().execute(_BIND, {**self._proof(ticket), **noted})
+        return bool(done.rowcount)
 
     def settle(self, ticket: Ticket) -> bool:
         """Close a ticket whose trial has an outcome; returns whether it was still held."""
-        return self._change(ticket, {"state": DONE, "lease_until": None})
+        return self._change(self._settle, self._proof(ticket))
 
     def hand_back(self, ticket: Ticket) -> bool:
         """Let others claim a ticket at once, uncharged; returns whether it was still held."""
-        return self._change(ticket, {"state": WAITING, "lease_until": None})
+        return self._change(self._hand_back, self._proof(ticket))
 
     def end_leases(self, workers: Iterable[str]) -> int:
         """End the leases of workers that are known to be dead; returns how many there were."""
@@ -278,6 +314,10 @@ class Tickets:
                 .values(lease_until=0.0)
             )
         return done.rowcount
+
+    def now(self) -> float:
+        """Return the time by the database's clock, in seconds since 1970."""
+        return now(self.engine)
 
     def view(self, *only: ColumnElement[bool]) -> list[TicketView]:
         """Return all tickets, or those for which some conditions hold, by number."""
@@ -294,25 +334,16 @@ class Tickets:
         limit = [] if below is None else [_T.number < below]
         return self.view(_T.state != DONE, *limit)
 
-    def _mine(self, ticket: Ticket) -> ColumnElement[bool]:
-        return and_(
-            _T.study == ticket.study,
-            _T.number == ticket.number,
-            _T.epoch == ticket.epoch,
-            _T.state == HELD,
-        )
+    def _proof(self, ticket: Ticket) -> dict[str, Any]:
+        """Return what the statements of a holder name."""
+        return {
+            "of_study": ticket.study, "of_number": ticket.number, "of_epoch": ticket.epoch,
+            "study_id": json.dumps(ticket.study),
+        }  # fmt: skip
 
-    def _study_exists(self) -> ColumnElement[bool]:
-        # SQLite gives the numbers of a deleted study and of its trials to the next one: who still
-        # works for the former must not write into that.
-        return exists().where(
-            _ATTRS.c.key == STUDY_ID, _ATTRS.c.value_json == json.dumps(self.study)
-        )
-
-    def _change(self, ticket: Ticket, values: dict[str, Any], *also: ColumnElement[bool]) -> bool:
-        statement = update(_TABLE).where(self._mine(ticket), *also).values(**values)
+    def _change(self, statement: Update, values: Mapping[str, Any]) -> bool:
         with self.engine.begin() as connection:
-            done = connection.execute(statement)
+            done = connection.execute(statement, values)
         return bool(done.rowcount)
 
 
@@ -322,7 +353,9 @@ def _written(params: Mapping[str, Any] | None) -> str | None:
 
 def _ticket(row: Row[Any]) -> Ticket:
     params = None if row.params is None else json.loads(row.params)
-    return Ticket(row.study, row.number, row.epoch, row.deaths, params, row.trial_id)
+    return Ticket(
+        row.study, row.number, row.epoch, row.deaths, row.progress_at, params, row.trial_id
+    )
 
 
 def _view(row: Any) -> TicketView:
@@ -338,6 +371,13 @@ def _view(row: Any) -> TicketView:
         max(0.0, row.now - row.progress_at) if held else None,
         row.lease_until - row.now if held else None,
     )
+
+
+def now(engine: Engine) -> float:
+    """Return the time by the clock of a database, in seconds since 1970."""
+    with reading(), engine.begin() as connection:
+        found: float = connection.scalar(select(_NOW[engine.dialect.name])) or 0.0
+    return found
 
 
 def view_tickets(engine: Engine, study: str) -> list[TicketView]:

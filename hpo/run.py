@@ -133,7 +133,8 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
     # What a person sees first should not wait for torch.
     progress.preparing("checking the study")
     from hpo.preparation import prepare
-    from hpo.worker import Terms, Worker
+    from hpo.turn import Terms, Work
+    from hpo.worker import Worker
 
     prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
     with Stop() as stop:
@@ -158,12 +159,20 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
                 plan.lease,
                 plan.patience,
             )
+            tickets = Tickets(
+                opened.engine, study.user_attrs[storage.ID], worker=workers.here(),
+                device=prepared.runner.device, lease=plan.lease,
+            )  # fmt: skip
+            versions = storage.own_versions(study.user_attrs)
             worker = Worker(
-                study, opened, prepared.strategy, prepared.runner, terms, progress, stop
-            )
+                Work(
+                    study, opened, tickets, prepared.strategy, prepared.runner, terms, progress,
+                    stop, versions,
+                )
+            )  # fmt: skip
             if plan.alone:
                 stop.again = worker.leave_at_once
-            return worker.work()
+            return worker.run()
 
 
 def _watch_workers(

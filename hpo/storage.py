@@ -26,10 +26,10 @@ from sqlalchemy.pool import NullPool
 
 from hpo.binding import BindingStorage
 from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
-from hpo.leases import STUDY_ID, TABLE, create_table
+from hpo.leases import STUDY_ID, TABLE, create_table, drop_orphans
 from hpo.plugins import nearest
 from hpo.spec import StudySpec
-from hpo.transactions import serialise_writers
+from hpo.transactions import SLICE, log_changes, serialise_writers
 
 SPEC = "hpo:spec"
 METRIC = "hpo:metric"
@@ -42,7 +42,6 @@ FINGERPRINT = "hpo:fingerprint"  # of the data
 _DECISIVE = ("hpo", "optuna", "transformers")  # a study is of one minor version of each
 _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
 _SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat2.html#magic_header_string
-_SQLITE_TIMEOUT = 60.0  # seconds that a writer waits for another one
 _LAST_TABLE = "alembic_version"  # where it is, Optuna's others are, with their version
 # A worker that is stopped within a transaction would keep all others from creating trials.
 _NOT_FOR_EVER = "-c idle_in_transaction_session_timeout=30s"
@@ -132,9 +131,10 @@ def _open_sqlite(url: URL, *, create: bool) -> BindingStorage:
     with _one_at_a_time(url):
         storage = BindingStorage(
             url.render_as_string(hide_password=False),
-            engine_kwargs={"connect_args": {"timeout": _SQLITE_TIMEOUT}},
+            engine_kwargs={"connect_args": {"timeout": SLICE}},
         )
         create_table(storage.engine)
+        log_changes(storage.engine)
     serialise_writers(storage.engine)
     return storage
 
@@ -159,8 +159,11 @@ def _open_postgresql(url: URL, *, create: bool) -> BindingStorage:
 
 
 def _use_utc(engine: Engine) -> None:
-    # Optuna stores times without a zone, and the database compares them with its own. The option
-    # above says so too, for a pooler; but the variable PGTZ would win over it.
+    # Optuna stores times without a zone, and the database compares them with its own. The variable
+    # PGTZ wins over the option that says so.
+    if "PGTZ" not in os.environ:
+        return
+
     @event.listens_for(engine, "connect")
     def _set_zone(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
@@ -242,6 +245,8 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
             study.set_user_attr(DIGEST, spec.digest())
             study.set_user_attr(VERSIONS, _versions())
             study.set_user_attr(SPEC, spec.to_json())
+            with storage.engine.begin() as connection:
+                drop_orphans(connection)
             return study
         if others := _other_versions(stored.get(VERSIONS, {})):
             raise StudyMismatch(
@@ -282,6 +287,12 @@ def _other_versions(stored: Mapping[str, str]) -> list[str]:
         for name in _DECISIVE
         if name in stored and _minor(stored[name]) != _minor(mine[name])
     ]
+
+
+def own_versions(attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return those versions of this process that differ from a study's, given its attributes."""
+    stored, mine = attrs.get(VERSIONS, {}), _versions()
+    return {name: mine[name] for name in mine if stored.get(name, mine[name]) != mine[name]}
 
 
 def _minor(number: str) -> list[str]:

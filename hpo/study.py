@@ -11,7 +11,7 @@ import optuna
 
 from hpo import storage
 from hpo.errors import StorageError
-from hpo.leases import TicketView, view_tickets
+from hpo.leases import TicketView, now, view_tickets
 from hpo.spec import StudySpec
 from hpo.trials import TrialResult, best_of, has_outcome, latest_attempts, wall_seconds
 
@@ -142,7 +142,7 @@ def view(study: optuna.Study) -> StudyView:
         trials=[TrialResult.of(trial) for trial in trials],
         best=TrialResult.of(best[0]) if best else None,
         counts=dict(sorted(Counter(trial.state.name for trial in current).items())),
-        seconds=wall_seconds(trials),
+        seconds=wall_seconds(trials, now(storage.engine_of(study))),
         notices=attrs.get(storage.NOTICES, []),
     )
 

@@ -4,17 +4,28 @@ SQLite knows no `SELECT … FOR UPDATE`, and Python's driver begins no transacti
 write: two processes would read one waiting trial, and both take it. A transaction that takes the
 write lock when it begins is as good as a row lock; one that only reads need not wait for it.
 https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
+
+Changes go to a log beside the file (WAL), so that readers and the writer do not hold each other up:
+else a process that is stopped while it reads would keep all others from committing. A process that
+is stopped while it writes still does, and is waited for, in slices in which signals are heard.
+https://sqlite.org/wal.html
 """
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 
 _READING: ContextVar[bool] = ContextVar("reading", default=False)
+_PATIENCE: ContextVar[float] = ContextVar("patience", default=600.0)
+SLICE = 1.0  # seconds that SQLite itself waits for a lock
+_PRIMARY = 0xFF  # of the bits of an error code
 
 
 @contextmanager
@@ -25,6 +36,16 @@ def reading() -> Iterator[None]:
         yield
     finally:
         _READING.reset(token)
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Say how long the transactions of the body wait for the right to write."""
+    token = _PATIENCE.set(seconds)
+    try:
+        yield
+    finally:
+        _PATIENCE.reset(token)
 
 
 def reads(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,8 +59,17 @@ def reads(method: Callable[..., Any]) -> Callable[..., Any]:
     return read
 
 
+def log_changes(engine: Engine) -> None:
+    """Keep changes in a log beside the file; it stays so. Call it where nobody else does."""
+    with suppress(OperationalError), engine.connect() as connection:  # in use: it stays as it was
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+
 def serialise_writers(engine: Engine) -> None:
-    """Let one transaction at a time write, from its beginning to its end."""
+    """Let one transaction at a time write, from its beginning to its end.
+
+    A transaction raises `OperationalError` if it must wait for longer than `patience`.
+    """
 
     @event.listens_for(engine, "connect")
     def _manual_begin(connection: Any, _record: object) -> None:
@@ -47,6 +77,17 @@ def serialise_writers(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN" if _READING.get() else "BEGIN IMMEDIATE")
+        if _READING.get():
+            connection.exec_driver_sql("BEGIN")
+            return
+        end = time.monotonic() + _PATIENCE.get() - SLICE
+        while time.monotonic() < end:
+            try:
+                connection.connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY:
+                    break
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # which tells it in SQLAlchemy's words
 
     engine.dispose()  # the connection that created the tables came before the hooks

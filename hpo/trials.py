@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ RUN = "hpo:run"
 """What a trial is created with, in one attribute: each one costs the database a statement or two.
 
 `ticket`, and the `epoch` of its claim (see `hpo.leases`); the numbers of the `earlier` attempts;
-`worker` and `device`; `output`, the study's folder there; `versions` other than the study's.
+`worker` and `device`; `output`, the study's folder there; `versions` other than the study's; when
+it began, `at` seconds since 1970 by the database's clock.
 """
 
 FIRST_STEP = "first_step"  # behind 0, where an earlier attempt was resumed
@@ -134,22 +134,25 @@ def latest_attempts(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return list(latest.values())
 
 
-def wall_seconds(trials: Sequence[FrozenTrial]) -> float:
-    """Return the wall clock from a study's first trial on, without the time in which none ran."""
-    now = datetime.now().astimezone().replace(tzinfo=None)  # as Optuna: local time without a zone
+def wall_seconds(trials: Sequence[FrozenTrial], now: float) -> float:
+    """Return the wall clock from a study's first trial on, without the time in which none ran.
+
+    Args:
+        trials: of the study.
+        now: seconds since 1970 by the database's clock, as the starts of trials are: those of
+            workers may differ.
+    """
     spans = []
     for trial in trials:
         if trial.datetime_start is not None:
-            seconds = active_seconds(trial)
-            end = trial.datetime_start + timedelta(seconds=seconds)
-            spans.append((trial.datetime_start, end if trial.state.is_finished() else now))
-    spans.sort()
-    total = timedelta()
-    until = spans[0][0] if spans else now
-    for start, end in spans:
-        total += max(timedelta(), end - max(start, until))
+            start = run_of(trial).get("at", trial.datetime_start.timestamp())
+            end = start + active_seconds(trial) if trial.state.is_finished() else now
+            spans.append((start, end))
+    total, until = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
         until = max(until, end)
-    return total.total_seconds()
+    return total
 
 
 def has_outcome(trial: FrozenTrial) -> bool:

@@ -3,120 +3,55 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from importlib.metadata import version
-from typing import Any
 
-import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import get_storage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo import checkpoints, failures, workers
-from hpo.binding import Binding, BindingStorage
-from hpo.errors import INTERRUPTED_EXIT_CODE, HandedBack, LeaseLost, StorageError, StudyFailed
-from hpo.evaluations import Evaluation
-from hpo.keeper import Keeper, Patience
-from hpo.leases import HELD, LEASE, Ticket, Tickets, TicketView
-from hpo.progress import Progress
-from hpo.signals import Stop
-from hpo.spec import BudgetSpec
-from hpo.storage import ID, VERSIONS
-from hpo.strategies import Situation, Strategy
+from hpo.errors import INTERRUPTED_EXIT_CODE, StudyFailed
+from hpo.leases import HELD, Ticket, TicketView
 from hpo.study import StudyView, view
-from hpo.trial import Draw, Events, Runner, run_trial
 from hpo.trials import (
     ABANDONED,
-    CHECKPOINT,
     HANDED_BACK,
-    POISON,
     REASON,
-    RUN,
     TrialResult,
     attempts_of,
     best_of,
     folder_of,
     has_outcome,
     latest_attempts,
-    params_of,
     wall_seconds,
 )
+from hpo.turn import Turn, Work
 
 _POLL = (0.05, 2.0)  # seconds between two looks at the tickets of others, where none is free
 _HASTE = 2.0  # seconds to hand a ticket back in, for a user who pressed Ctrl-C twice
 _AHEAD = 8  # tickets issued at a time where only hours end a study
 
 
-@dataclass(frozen=True)
-class Terms:
-    """What a worker works under.
-
-    Args:
-        seed: the study's.
-        budget: how much may be spent, by all workers.
-        keep_checkpoints: how many of the best trials keep their weights.
-        lease: seconds after which a worker that is gone is noticed.
-        patience: how long it waits for a trial.
-    """
-
-    seed: int
-    budget: BudgetSpec
-    keep_checkpoints: int = 1
-    lease: float = LEASE
-    patience: Patience = field(default_factory=Patience)
-
-
 class Worker:
     """Runs trials of one study, beside any number of others.
 
     Args:
-        study: the study, with the storage it is in.
-        storage: the same, which binds trials to tickets.
-        strategy: chooses configurations.
-        runner: trains them.
-        terms: what it works under.
-        progress: is told what happens.
-        stop: knows whether to leave.
+        work: the study, and what it is worked on with.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - its parts, each made by another module
-        self,
-        study: optuna.Study,
-        storage: BindingStorage,
-        strategy: Strategy,
-        runner: Runner,
-        terms: Terms,
-        progress: Progress,
-        stop: Stop,
-    ) -> None:
-        self.storage = storage
-        self.cached = get_storage(storage)  # what finished is read once, and not once a trial
-        self.study = optuna.load_study(
-            study_name=study.study_name, storage=self.cached, pruner=optuna.pruners.NopPruner()
-        )
-        self.name = study.study_name
-        self.strategy = strategy
-        self.runner = runner
-        self.terms = terms
-        self.progress = progress
-        self.stop = stop
-        self.tickets = Tickets(
-            storage.engine, study.user_attrs[ID], worker=workers.here(), device=runner.device,
-            lease=terms.lease,
-        )  # fmt: skip
-        self.versions = _other_versions(study.user_attrs.get(VERSIONS, {}))
-        self.points = strategy.points(runner.space, terms.seed)
-        self.stopping = self.leaving = False
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.study, self.storage, self.tickets = work.study, work.storage, work.tickets
+        self.runner, self.terms, self.progress = work.runner, work.terms, work.progress
+        self.points = work.strategy.points(work.runner.space, work.terms.seed)
+        self.leaving = False
         self.held: Ticket | None = None
         self.failed = False  # its latest trial
         self.pause = _POLL[0]
-        self.asked = 0.0  # when the latest ticket was asked for
         self.before: set[int] = set()
 
-    def work(self) -> StudyView:
+    def run(self) -> StudyView:
         """Run trials until no ticket is left.
 
         Raises:
@@ -129,7 +64,8 @@ class Worker:
             self._issue()
             self._end_leases_of_the_dead(self.tickets.open(None))
             if self.terms.budget.hours is not None:
-                self._end_trials_of_the_dead()  # they ran until now, as far as Optuna knows
+                # They ran until now, as far as Optuna knows.
+                self._end_trials_of_the_dead(self.tickets.open(None))
             self.before = {trial.number for trial in self._trials() if has_outcome(trial)}
             if self.progress.shown:
                 self.progress.begin(view(self.study))
@@ -137,9 +73,9 @@ class Worker:
             self._clean_up()
             return self._conclude()
         except KeyError as error:  # that is what Optuna raises for what is no longer there
-            if self._is_there():
+            if self.work.is_there():
                 raise
-            raise self._deleted() from error
+            raise self.work.deleted() from error
 
     def leave_at_once(self) -> None:
         """End the process, whatever it is doing: its user insists.
@@ -163,24 +99,25 @@ class Worker:
 
     def _work_off_tickets(self) -> None:
         done: Ticket | None = None
+        stop = self.work.stop
         try:
             while not self._spent():
-                self.stop.leave()
-                with self.stop.deferred():  # or a ticket that was just claimed would stay held
-                    self.asked = time.monotonic()
+                stop.leave()
+                with stop.deferred():  # or a ticket that was just claimed would stay held
+                    asked = time.monotonic()
                     ticket = self.tickets.claim(self._below(), done)
                     done = None
                     self.held = ticket
                     if ticket is not None:
                         self.pause = _POLL[0]
-                        done = self._work_off(ticket)
+                        done = self._take_turn(ticket, asked)
                 if ticket is None and not self._wait():
                     break
         finally:
             if done is not None:
                 self.tickets.settle(done)
-        self._wait_for_leases()  # nobody else will, where hours ended the study
-        self._end_trials_of_the_dead()
+        # Nobody else will, where hours ended the study.
+        self._end_trials_of_the_dead(self._wait_for_leases())
 
     # ── tickets ──────────────────────────────────────────────────────────────────────────────────
 
@@ -214,7 +151,7 @@ class Worker:
             )
         if budget.hours is None:
             return False
-        return wall_seconds(self._trials()) >= budget.hours * 3600
+        return wall_seconds(self._trials(), self.tickets.now()) >= budget.hours * 3600
 
     def _wait(self) -> bool:
         """Wait for what others hold: they may die, or hand it back; False if nothing is left."""
@@ -237,146 +174,45 @@ class Worker:
         holders = {ticket.worker for ticket in held if ticket.state == HELD}
         return bool(self.tickets.end_leases(filter(workers.is_gone, filter(None, holders))))
 
-    def _wait_for_leases(self) -> None:
-        """Wait until whoever still holds a ticket has renewed its lease, or is known to be gone."""
-        held = self._held()
-        end = time.monotonic() + max((ticket.lease or 0.0 for ticket in held), default=0.0)
-        while held and time.monotonic() < end:
-            self._end_leases_of_the_dead(held)
+    def _wait_for_leases(self) -> list[TicketView]:
+        """Wait until whoever still holds a ticket has renewed its lease, or is known to be gone.
+
+        Returns:
+            The tickets that are open then.
+        """
+        left = self.tickets.open(None)
+        end = time.monotonic() + max((ticket.lease or 0.0 for ticket in left), default=0.0)
+        while any(ticket.state == HELD for ticket in left) and time.monotonic() < end:
+            self._end_leases_of_the_dead(left)
             time.sleep(min(_POLL[1], max(0.0, end - time.monotonic())))
-            held = self._held()
+            left = self.tickets.open(None)
+        return left
 
-    def _held(self) -> list[TicketView]:
-        return [ticket for ticket in self.tickets.open(None) if ticket.state == HELD]
-
-    def _end_trials_of_the_dead(self) -> None:
-        """End the trials that run although nobody holds their tickets."""
+    def _end_trials_of_the_dead(self, left: Sequence[TicketView]) -> None:
+        """End the trials of open tickets that run although nobody holds those."""
         free = [
             ticket
-            for ticket in self.tickets.open(None)
+            for ticket in left
             if ticket.trial_id is not None and (ticket.lease is None or ticket.lease < 0)
         ]
         for ticket in free:
-            trial = self.cached.get_trial(int(ticket.trial_id or 0))
+            trial = self.work.cached.get_trial(int(ticket.trial_id or 0))
             if not trial.state.is_finished():
                 reason = HANDED_BACK if ticket.lease is None else ABANDONED
                 with suppress(UpdateFinishedTrialError):  # somebody was faster
                     self.storage.fail(trial._trial_id, {REASON: reason})  # noqa: SLF001
 
-    def _is_there(self) -> bool:
-        """Say whether the study still is, and is not another one of its name."""
-        try:
-            attrs = self.storage.get_study_user_attrs(self.study._study_id)  # noqa: SLF001 - no public name
-        except KeyError:
-            return False
-        return bool(attrs.get(ID) == self.tickets.study)
-
-    def _deleted(self) -> StorageError:
-        return StorageError(f"study {self.name!r}: was deleted while this worker ran")
-
-    def _work_off(self, ticket: Ticket) -> Ticket | None:
-        """Run the trial of a ticket; returns the ticket once the trial has an outcome."""
-        previous = None if ticket.trial_id is None else self._finish(ticket, ticket.trial_id)
-        if previous is not None and has_outcome(previous):
-            return ticket  # its worker had no time to say so
-        binding = self._binding(ticket, previous)
-        keeper = Keeper(
-            self.tickets, ticket, self.asked, self.stop, self.terms.patience, self.progress.note
-        )
-        try:
-            self.stop.leave()
-            if ticket.deaths >= self.terms.budget.max_attempts:
-                return self._fail_as_poison(binding)
-            with keeper, self.storage.bound(binding):
-                trial = run_trial(self.runner, self._draw(ticket), self._events(keeper))
-        except LeaseLost as lost:
-            if not self._is_there():
-                raise self._deleted() from lost
-            self.progress.note(f"{lost}; its result is dropped, the next ticket is taken")
-            self.tickets.hand_back(ticket)  # nobody's, if the database was away: no one died
+    def _take_turn(self, ticket: Ticket, asked: float) -> Ticket | None:
+        """Work off a ticket; returns it once it has an outcome."""
+        outcome = Turn(self.work, ticket, asked).take()
+        if outcome is None:
             return None
-        except (HandedBack, KeyboardInterrupt):
-            self.tickets.hand_back(ticket)
-            self.stop.leave()
-            raise
-        self.failed = trial.state == TrialState.FAIL
-        self._clean_up()
-        if self.progress.shown:
-            self.progress.ended(view(self.study), TrialResult.of(trial.read()))
-        return ticket
-
-    def _finish(self, ticket: Ticket, trial_id: int) -> FrozenTrial:
-        """Finish the attempt of a worker that is gone, and return it.
-
-        If that worker wakes up and tells a result first, Optuna takes that one.
-        """
-        trial = self.cached.get_trial(trial_id)
-        if not trial.state.is_finished():
-            try:
-                value = _result(trial, self.runner.objective.metric)
-                if value is not None:
-                    self.cached.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
-                else:
-                    last = ticket.deaths >= self.terms.budget.max_attempts
-                    self.storage.fail(trial_id, {REASON: POISON if last else ABANDONED})
-            except UpdateFinishedTrialError:
-                pass  # it was not gone after all
-        return self.cached.get_trial(trial_id)
-
-    def _binding(self, ticket: Ticket, previous: FrozenTrial | None) -> Binding:
-        params = dict(ticket.params or {})
-        run: dict[str, Any] = {
-            "ticket": ticket.number,
-            "epoch": ticket.epoch,
-            "worker": self.tickets.worker,
-            "device": self.runner.device,
-            "output": str(self.runner.folder),
-        }
-        if self.versions:
-            run["versions"] = self.versions
-        if previous is not None:
-            params |= params_of(previous)
-            run["earlier"] = attempts_of(previous)
-        return Binding(self.tickets, ticket, params, {RUN: run})
-
-    def _fail_as_poison(self, binding: Binding) -> Ticket:
-        """Fail a ticket whose workers all died before they had a trial to show for it."""
-        with self.storage.bound(binding):
-            study_id = self.storage.get_study_id_from_name(self.study.study_name)
-            trial_id = self.storage.create_new_trial(study_id)
-        self.storage.fail(trial_id, {REASON: POISON})
-        return binding.ticket
-
-    def _draw(self, ticket: Ticket) -> Draw:
-        situation = Situation(self.runner.space, self.terms.seed, ticket.number)
-        return Draw(self.study, self.cached, self.strategy.sampler(situation))
-
-    def _events(self, keeper: Keeper) -> Events:
-        def stepped(step: int, steps: int) -> None:
-            keeper.progressed()
-            self.progress.stepped(step, steps)
-
-        def evaluated(evaluations: list[Evaluation]) -> None:
-            keeper.progressed()
-            self.progress.evaluated(evaluations)
-
-        def asked_to_stop() -> bool:
-            keeper.progressed()
-            return self._asked_to_stop()
-
-        return Events(
-            started=self.progress.started,
-            stepped=stepped,
-            evaluated=evaluated,
-            asked_to_stop=asked_to_stop,
-            note=self.progress.note,
-        )
-
-    def _asked_to_stop(self) -> bool:
-        if self.stop.requested() and not self.stopping:
-            self.stopping = True
-            self.progress.stopping()
-        return self.stopping
+        if outcome.trial is not None:
+            self.failed = outcome.trial.state == TrialState.FAIL
+            self._clean_up()
+            if self.progress.shown:
+                self.progress.ended(view(self.study), TrialResult.of(outcome.trial.read()))
+        return outcome.ticket
 
     # ── the study ────────────────────────────────────────────────────────────────────────────────
 
@@ -424,7 +260,7 @@ class Worker:
         ]
         if not hopeless(failed):
             return
-        self._end_trials_of_the_dead()
+        self._end_trials_of_the_dead(self.tickets.open(None))
         final = view(self.study)
         self.progress.end(final)
         which = failures.told([TrialResult.of(trial) for trial in failed])
@@ -446,17 +282,3 @@ class Worker:
             alive={folder_of(number) for number in numbers},
             ended={folder_of(trial) for trial in trials if trial.number not in numbers},
         )
-
-
-def _result(trial: FrozenTrial, metric: str) -> float | None:
-    """Return the objective of a trial that was trained to its end, but not told."""
-    if CHECKPOINT not in trial.user_attrs:  # the last thing that is stored before the telling
-        return None
-    value: float | None = trial.user_attrs.get("metrics", {}).get(metric)
-    return value
-
-
-def _other_versions(stored: Mapping[str, str]) -> dict[str, str]:
-    """Return those versions of this worker that differ from the study's."""
-    mine = {name: version(name) for name in stored if name != "python"}
-    return {name: mine[name] for name in mine if mine[name] != stored[name]}

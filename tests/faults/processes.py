@@ -134,7 +134,6 @@ def _install_plugin(folder: Path) -> None:
 
 
 def _arm() -> None:
-    from optuna.storages import RDBStorage
 
     from hpo import workers
     from hpo.binding import BindingStorage
@@ -146,7 +145,7 @@ def _arm() -> None:
     _around(Tickets, "claim", after="claimed")
     _around(BindingStorage, "_create_new_trial", after="created")
     _around(Tickets, "renew", before="renewing")
-    tell = RDBStorage.set_trial_state_values
+    tell = BindingStorage.set_trial_state_values
 
     @functools.wraps(tell)
     def told(storage: Any, trial_id: int, state: Any, values: Any = None) -> bool:
@@ -158,7 +157,7 @@ def _arm() -> None:
             _pause("told")
         return done
 
-    setattr(RDBStorage, "set_trial_state_values", told)  # noqa: B010 - mypy takes no assignment
+    setattr(BindingStorage, "set_trial_state_values", told)  # noqa: B010 - mypy takes no assignment
 
 
 def _around(owner: type, name: str, before: str = "", after: str = "") -> None:

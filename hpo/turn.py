@@ -1,0 +1,240 @@
+"""One turn of a worker: a claimed ticket, up to its outcome or to whoever claims it next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.binding import Binding, BindingStorage
+from hpo.errors import HandedBack, LeaseLost, StorageError
+from hpo.evaluations import Evaluation
+from hpo.keeper import Keeper, Patience
+from hpo.leases import LEASE, STUDY_ID, Ticket, Tickets
+from hpo.progress import Progress
+from hpo.signals import Stop
+from hpo.spec import BudgetSpec
+from hpo.strategies import Situation, Strategy
+from hpo.trial import Draw, Ended, Events, Runner, run_trial
+from hpo.trials import (
+    ABANDONED,
+    CHECKPOINT,
+    POISON,
+    REASON,
+    RUN,
+    attempts_of,
+    has_outcome,
+    params_of,
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a worker works under.
+
+    Args:
+        seed: the study's.
+        budget: how much may be spent, by all workers.
+        keep_checkpoints: how many of the best trials keep their weights.
+        lease: seconds after which a worker that is gone is noticed.
+        patience: how long it waits for a trial.
+    """
+
+    seed: int
+    budget: BudgetSpec
+    keep_checkpoints: int = 1
+    lease: float = LEASE
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A study, and what it is worked on with.
+
+    Args:
+        study: Optuna's, of that storage.
+        storage: binds its trials to tickets.
+        tickets: claimed under the worker's name.
+        strategy: chooses configurations.
+        runner: trains them.
+        terms: what the worker works under.
+        progress: is told what happens.
+        stop: knows whether to leave.
+        versions: those of its libraries that differ from the study's.
+    """
+
+    study: optuna.Study
+    storage: BindingStorage
+    tickets: Tickets
+    strategy: Strategy
+    runner: Runner
+    terms: Terms
+    progress: Progress
+    stop: Stop
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cached(self) -> BaseStorage:
+        """The storage as the study uses it: what has ended is read once."""
+        found: BaseStorage = self.study._storage  # noqa: SLF001 - Optuna has no name for it
+        return found
+
+    def is_there(self) -> bool:
+        """Say whether the study still is, and is not another one of its name."""
+        try:
+            attrs = self.storage.get_study_user_attrs(self.study._study_id)  # noqa: SLF001
+        except KeyError:
+            return False
+        return bool(attrs.get(STUDY_ID) == self.tickets.study)
+
+    def deleted(self) -> StorageError:
+        """Return what is raised where it is not."""
+        return StorageError(f"study {self.study.study_name!r}: was deleted while this worker ran")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a ticket.
+
+    Args:
+        ticket: to be settled.
+        trial: the one that ran for it now; None if it had its outcome before.
+    """
+
+    ticket: Ticket
+    trial: Ended | None = None
+
+
+class Turn:
+    """Works off one ticket.
+
+    Args:
+        work: whose ticket it is.
+        ticket: as it was claimed.
+        asked: when it was asked for, by the monotonic clock.
+    """
+
+    def __init__(self, work: Work, ticket: Ticket, asked: float) -> None:
+        self.work = work
+        self.ticket = ticket
+        self.last = ticket.deaths >= work.terms.budget.max_attempts
+        self.stopping = False
+        self.keeper = Keeper(
+            work.tickets, ticket, asked, work.stop, work.terms.patience, work.progress.note
+        )
+
+    def take(self) -> Outcome | None:
+        """Run the trial; returns None if the ticket was lost, and is somebody else's now.
+
+        Raises:
+            HandedBack, KeyboardInterrupt: a signal; whoever claims the ticket continues.
+            StorageError: the study was deleted.
+        """
+        work, ticket = self.work, self.ticket
+        previous = None if ticket.trial_id is None else self._finish(ticket.trial_id)
+        if previous is not None and has_outcome(previous):
+            return Outcome(ticket)  # its worker had no time to say so
+        binding = self._binding(previous)
+        try:
+            work.stop.leave()
+            if self.last:
+                self._fail_as_poison(binding)
+                return Outcome(ticket)
+            with self.keeper, work.storage.bound(binding):
+                return Outcome(ticket, run_trial(work.runner, self._draw(), self._events()))
+        except LeaseLost as lost:
+            if not work.is_there():
+                raise work.deleted() from lost
+            work.progress.note(f"{lost}; its result is dropped, the next ticket is taken")
+            work.tickets.hand_back(ticket)  # nobody's, if the database was away: no one died
+            return None
+        except (HandedBack, KeyboardInterrupt):
+            work.tickets.hand_back(ticket)
+            work.stop.leave()
+            raise
+
+    def _finish(self, trial_id: int) -> FrozenTrial:
+        """Finish the attempt of a worker that is gone, and return it.
+
+        If that worker wakes up and tells a result first, Optuna takes that one.
+        """
+        work = self.work
+        trial = work.cached.get_trial(trial_id)
+        if not trial.state.is_finished():
+            try:
+                value = _result(trial, work.runner.objective.metric)
+                if value is not None:
+                    work.cached.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
+                else:
+                    reason = POISON if self.last else ABANDONED
+                    work.storage.fail(trial_id, {REASON: reason})
+            except UpdateFinishedTrialError:
+                pass  # it was not gone after all
+        return work.cached.get_trial(trial_id)
+
+    def _binding(self, previous: FrozenTrial | None) -> Binding:
+        tickets, runner = self.work.tickets, self.work.runner
+        params = dict(self.ticket.params or {})
+        run: dict[str, Any] = {
+            "ticket": self.ticket.number,
+            "epoch": self.ticket.epoch,
+            "worker": tickets.worker,
+            "device": runner.device,
+            "output": str(runner.folder),
+            "at": round(self.ticket.claimed_at, 3),
+        }
+        if self.work.versions:
+            run["versions"] = dict(self.work.versions)
+        if previous is not None:
+            params |= params_of(previous)
+            run["earlier"] = attempts_of(previous)
+        return Binding(tickets, self.ticket, params, {RUN: run})
+
+    def _fail_as_poison(self, binding: Binding) -> None:
+        """Fail a ticket whose workers all died before they had a trial to show for it."""
+        storage = self.work.storage
+        with storage.bound(binding):
+            trial_id = storage.create_new_trial(self.work.study._study_id)  # noqa: SLF001
+        storage.fail(trial_id, {REASON: POISON})
+
+    def _draw(self) -> Draw:
+        work = self.work
+        situation = Situation(work.runner.space, work.terms.seed, self.ticket.number)
+        return Draw(work.study, work.cached, work.strategy.sampler(situation))
+
+    def _events(self) -> Events:
+        progress = self.work.progress
+
+        def stepped(step: int, steps: int) -> None:
+            self.keeper.progressed()
+            progress.stepped(step, steps)
+
+        def evaluated(evaluations: list[Evaluation]) -> None:
+            self.keeper.progressed()
+            progress.evaluated(evaluations)
+
+        return Events(
+            started=progress.started,
+            stepped=stepped,
+            evaluated=evaluated,
+            asked_to_stop=self._asked_to_stop,
+            note=progress.note,
+        )
+
+    def _asked_to_stop(self) -> bool:
+        self.keeper.progressed()
+        if self.work.stop.requested() and not self.stopping:
+            self.stopping = True
+            self.work.progress.stopping()
+        return self.stopping
+
+
+def _result(trial: FrozenTrial, metric: str) -> float | None:
+    """Return the objective of a trial that was trained to its end, but not told."""
+    if CHECKPOINT not in trial.user_attrs:  # the last thing that is stored before the telling
+        return None
+    value: float | None = trial.user_attrs.get("metrics", {}).get(metric)
+    return value

@@ -1,0 +1,107 @@
+"""SQLite with many processes: who reads holds nobody up, and who is held up waits."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from hpo import storage
+from hpo.transactions import patience, reading
+
+COUNT = text("SELECT count(*) FROM studies")
+INSERT = text("INSERT INTO studies (study_name) VALUES (:name)")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the database lies."""
+    return tmp_path / "hpo.db"
+
+
+@pytest.fixture
+def engine(path: Path) -> Iterator[Engine]:
+    """The engine of a storage of ours."""
+    engine = storage.open_storage(str(path)).engine
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def other(path: Path, engine: Engine) -> Iterator[sqlite3.Connection]:
+    """A connection of somebody else, who may stop in the midst of anything."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+        yield connection
+
+
+def test_who_reads_holds_nobody_up(engine: Engine, other: sqlite3.Connection) -> None:
+    """Writers commit beside an open reader, who goes on to see what it saw."""
+    other.execute("BEGIN")
+    before = other.execute(COUNT.text).fetchone()
+    with patience(0), engine.begin() as connection:
+        connection.execute(INSERT, {"name": "new"})
+    assert other.execute(COUNT.text).fetchone() == before
+    other.execute("COMMIT")
+    assert other.execute(COUNT.text).fetchone() == (before[0] + 1,)
+
+
+def test_who_writes_holds_no_reader_up(engine: Engine, other: sqlite3.Connection) -> None:
+    """Readers see what was there before."""
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO studies (study_name) VALUES ('new')")
+    with reading(), engine.begin() as connection:
+        assert connection.scalar(COUNT) == 0
+
+
+def test_writers_wait_for_each_other(
+    engine: Engine, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than SQLite itself waits, and no longer than they were told to."""
+    other.execute("BEGIN IMMEDIATE")
+    with (
+        patience(0.1),
+        pytest.raises(OperationalError, match="locked"),
+        engine.begin(),
+    ):
+        pass
+    tried = threading.Event()
+
+    asked: list[float] = []
+
+    def monotonic(clock: Callable[[], float] = time.monotonic) -> float:
+        if len(asked) > 2:  # a slice is over, and the next one begins
+            tried.set()
+        asked.append(clock())
+        return asked[-1]
+
+    monkeypatch.setattr("hpo.transactions.time.monotonic", monotonic)
+
+    def write() -> None:
+        with engine.begin() as connection:
+            connection.execute(INSERT, {"name": "late"})
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert tried.wait(60)
+    assert other.execute(COUNT.text).fetchone() == (0,)
+    other.execute("COMMIT")
+    writer.join(60)
+    assert other.execute(COUNT.text).fetchone() == (1,)
+
+
+def test_a_file_that_is_in_use_stays_as_it_was(path: Path) -> None:
+    """A database that was made without the log, and is being read, is opened all the same."""
+    storage.open_storage(str(path)).engine.dispose()
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("PRAGMA journal_mode = DELETE")
+        reader.execute("BEGIN")
+        reader.execute(COUNT.text).fetchone()
+        engine = storage.open_storage(str(path)).engine
+        with reading(), engine.begin() as connection:
+            assert connection.scalar(COUNT) == 0
+        engine.dispose()
