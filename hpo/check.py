@@ -18,16 +18,16 @@ from hpo.fine_tuning import Job, build_model, failures_told, make_trainer
 from hpo.fine_tuning import training_arguments as build_arguments
 from hpo.observer import Observer
 from hpo.own_training import trains_itself
+from hpo.parameters import Choice, Scalar
 from hpo.quiet import quieten
 from hpo.recipe import Recipe, resolve
-from hpo.space import Choice, Scalar
 from hpo.spec import StudyFile
 from hpo.strategies import Strategy, load_strategy
 from hpo.tasks import TASKS
 from hpo.watch import Watch
 from hpo.workspace import Workspace
 
-_COPIES_OF_A_TRIAL = 7  # two checkpoints of weights and two moments each, and the best weights
+_COPIES_OF_A_TRIAL = 10  # three checkpoints of weights and two moments each, and the best weights
 
 
 @dataclass(frozen=True)

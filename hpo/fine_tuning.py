@@ -97,9 +97,10 @@ def fine_tune(job: Job, observer: Observer) -> Outcome:
         model = build_model(job)
         watch = Watch(job.objective, job.folder, observer, classes=len(job.inputs.encoding.labels))
         trainer = make_trainer(model, args, job, watch)
-        resume = checkpoints.find(job.folder, job.earlier)
-        observer.began(0 if resume is None else checkpoints.step_of(resume), resume)
-        result = trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        found = checkpoints.find(job.folder, job.earlier)
+        observer.began(found.step, found.checkpoint, found.damaged)
+        resume = None if found.checkpoint is None else str(found.checkpoint)
+        result = trainer.train(resume_from_checkpoint=resume)
     evaluations = watch.evaluations
     if not (job.folder / checkpoints.BEST).is_dir():
         raise RuntimeError(f"no weights of the best evaluation in {job.folder}")

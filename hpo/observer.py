@@ -1,5 +1,6 @@
 """Who watches a training: what it is told, and what it is asked."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hpo.evaluations import Evaluation
@@ -8,8 +9,14 @@ from hpo.evaluations import Evaluation
 class Observer:
     """Watches a training; this one looks away. Whatever a method raises ends the training."""
 
-    def began(self, step: int, checkpoint: Path | None) -> None:
-        """Take note of the step that training begins behind, and of what it was resumed from."""
+    def began(self, step: int, checkpoint: Path | None, damaged: Sequence[Path] = ()) -> None:
+        """Take note of the step that training begins behind.
+
+        Args:
+            step: 0 if it begins afresh.
+            checkpoint: what it was resumed from.
+            damaged: newer checkpoints that it could not be resumed from.
+        """
 
     def stepped(self, step: int, steps: int) -> None:
         """Take note of an optimizer step, or of a batch that was evaluated."""

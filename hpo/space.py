@@ -1,174 +1,50 @@
-"""The search space: what is searched, and between which bounds.
+"""The search space: what is searched, together and on what conditions."""
 
-Optuna's words for ranges. Pure: a trial is whatever has Optuna's three `suggest_*` methods.
-"""
-
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
-from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    model_validator,
-)
+from pydantic import ConfigDict, RootModel, model_validator
 
-Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
-"""A value a parameter may take: what Optuna stores as a category and TOML can write."""
-
-
-class SuggestingTrial(Protocol):
-    """The part of `optuna.Trial` that a search space draws from."""
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        """Draw a real number."""
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        """Draw a whole number."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Scalar | None]) -> Any:
-        """Draw one of the choices."""
-
-
-class _Parameter(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-
-
-class Float(_Parameter):
-    """A real number in [low, high].
-
-    Args:
-        log: draw on a logarithmic scale.
-        step: draw multiples of it above `low` only (not with `log`).
-        points: how many evenly spaced values a grid tries (evenly in the logarithm with `log`);
-            other strategies ignore it.
-    """
-
-    type: Literal["float"]
-    low: Finite
-    high: Finite
-    log: StrictBool = False
-    step: Annotated[Finite, Field(gt=0)] | None = None
-    points: Annotated[StrictInt, Field(ge=2)] | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> "Float":
-        _check_range(self.low, self.high, log=self.log, step=self.step)
-        if self.step is not None and self.points is not None:
-            raise ValueError("found both step and points; a grid needs one of them")
-        return self
-
-    def bounds(self) -> tuple[float, float]:
-        """Return the lowest and the highest value."""
-        return self.low, self.high
-
-    def suggest(self, name: str, trial: SuggestingTrial) -> float:
-        """Draw a value from the trial."""
-        # Optuna warns at each draw where the last step ends below high
-        high = self.high if self.step is None else _stepped(self.low, self.high, self.step)[-1]
-        return trial.suggest_float(name, self.low, high, step=self.step, log=self.log)
-
-    def values_of_grid(self, name: str) -> list[float]:
-        """List the values a grid tries.
-
-        Raises:
-            ValueError: neither `step` nor `points` says how many there are.
-        """
-        if self.step is not None:
-            return _stepped(self.low, self.high, self.step)
-        if self.low == self.high:
-            return [self.low]
-        if self.points is None:
-            raise ValueError(
-                f"space.{name}: found a range without step or points; "
-                "a grid needs one of them, for instance points = 5"
-            )
-        return _spread(self.low, self.high, self.points, log=self.log)
-
-
-class Int(_Parameter):
-    """A whole number in [low, high]; see `Float` for the rest."""
-
-    type: Literal["int"]
-    low: StrictInt
-    high: StrictInt
-    log: StrictBool = False
-    step: Annotated[StrictInt, Field(ge=1)] = 1
-    points: Annotated[StrictInt, Field(ge=2)] | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> "Int":
-        _check_range(self.low, self.high, log=self.log, step=self.step if self.step != 1 else None)
-        if self.step != 1 and self.points is not None:
-            raise ValueError("found both step and points; a grid needs one of them")
-        return self
-
-    def bounds(self) -> tuple[int, int]:
-        """Return the lowest and the highest value."""
-        return self.low, self.high
-
-    def suggest(self, name: str, trial: SuggestingTrial) -> int:
-        """Draw a value from the trial."""
-        high = self.low + (self.high - self.low) // self.step * self.step  # as with Float
-        return trial.suggest_int(name, self.low, high, step=self.step, log=self.log)
-
-    def values_of_grid(self, name: str) -> list[int]:
-        """List the values a grid tries: every step, or `points` of them."""
-        if self.points is None:
-            return list(range(self.low, self.high + 1, self.step))
-        spread = _spread(float(self.low), float(self.high), self.points, log=self.log)
-        return list(dict.fromkeys(round(value) for value in spread))
-
-
-class Choice(_Parameter):
-    """One of several values of one kind; a single value is a constant."""
-
-    type: Literal["choice"]
-    values: Annotated[tuple[Scalar, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _check(self) -> "Choice":
-        kinds = {_kind(value) for value in self.values}
-        if len(kinds) > 1:
-            raise ValueError(
-                f"found values of several kinds ({', '.join(sorted(kinds))}); "
-                "expected all of one kind"
-            )
-        if len(set(self.values)) < len(self.values):
-            raise ValueError("found a value twice; expected distinct values")
-        return self
-
-    def suggest(self, name: str, trial: SuggestingTrial) -> Scalar:
-        """Draw a value from the trial."""
-        value: Scalar = trial.suggest_categorical(name, self.values)
-        return value
-
-    def values_of_grid(self, name: str) -> list[Scalar]:
-        """List the values."""
-        return list(self.values)
-
-
-Parameter = Annotated[Float | Int | Choice, Field(discriminator="type")]
+from hpo.parameters import Parameter, Scalar, SuggestingTrial, as_tuple, described
+from hpo.plugins import nearest
 
 
 class SearchSpace(RootModel[dict[str, Parameter]]):
     """Name -> parameter, in the order of the study file."""
 
     model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="after")
+    def _check(self) -> "SearchSpace":
+        problems = [
+            f"{name}.when: {problem}"
+            for name, parameter in self.root.items()
+            for problem in self._misconditions(name, parameter)
+        ]
+        if not problems and len(self._in_order()) < len(self):
+            late = [name for name in self.root if name not in self._in_order()]
+            problems = [f"{', '.join(late)}: found conditions that wait for each other"]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _misconditions(self, name: str, parameter: Parameter) -> Iterator[str]:
+        for other, wanted in (parameter.when or {}).items():
+            if other == name or other not in self.root:
+                known = [each for each in self.root if each != name]
+                yield f"found {other!r}, which is not searched; known are {', '.join(known)}"
+                continue
+            for value in as_tuple(wanted):
+                if not self.root[other].holds(value):
+                    yield f"found {other} = {value!r}, a value that it never has"
+
+    def _in_order(self) -> list[str]:
+        """Return the names, each behind those it depends on, and as in the file otherwise."""
+        order: list[str] = []
+        left = list(self.root)
+        while ready := [name for name in left if not set(self.root[name].when or ()) - set(order)]:
+            order.append(ready[0])
+            left.remove(ready[0])
+        return order
 
     def __len__(self) -> int:
         return len(self.root)
@@ -178,53 +54,54 @@ class SearchSpace(RootModel[dict[str, Parameter]]):
         return list(self.root)
 
     def suggest(self, trial: SuggestingTrial) -> dict[str, Scalar]:
-        """Draw a value for each parameter from an Optuna trial."""
-        return {name: parameter.suggest(name, trial) for name, parameter in self.root.items()}
+        """Draw a value for each parameter that exists from an Optuna trial."""
+        drawn: dict[str, Scalar] = {}
+        for name in self._in_order():
+            if self.root[name].exists(drawn):
+                drawn[name] = self.root[name].suggest(name, trial)
+        return {name: drawn[name] for name in self.root if name in drawn}
+
+    def is_drawn(self, params: Mapping[str, object]) -> bool:
+        """Say whether every parameter that exists has a value."""
+        return all(
+            name in params for name, parameter in self.root.items() if parameter.exists(params)
+        )
 
     def points(self) -> Iterator[dict[str, Scalar]]:
-        """Yield every point of the grid, the last parameter varying fastest.
+        """Yield every point of the grid that exists, the last parameter varying fastest.
 
         Raises:
             ValueError: a range has neither `step` nor `points`.
         """
-        axes = [parameter.values_of_grid(name) for name, parameter in self.root.items()]
-        for values in itertools.product(*axes):
-            yield dict(zip(self.root, values, strict=True))
+        axes = {name: self.root[name].values_of_grid(name) for name in self._in_order()}
+        for point in self._points(list(axes.items()), {}):
+            yield {name: point[name] for name in self.root if name in point}
+
+    def _points(
+        self, axes: Sequence[tuple[str, Sequence[Scalar]]], begun: dict[str, Scalar]
+    ) -> Iterator[dict[str, Scalar]]:
+        if not axes:
+            yield begun
+            return
+        (name, values), *rest = axes
+        if not self.root[name].exists(begun):
+            yield from self._points(rest, begun)
+            return
+        for value in values:
+            yield from self._points(rest, {**begun, name: value})
+
+    def misfits(self, params: Mapping[str, object]) -> Iterator[str]:
+        """Say why a configuration, which may leave some to the search, is none of this space."""
+        for name, value in params.items():
+            parameter = self.root.get(name)
+            if parameter is None:
+                yield f"{name}: found no parameter of the space{nearest(name, list(self.root))}"
+            elif not parameter.holds(value):
+                yield f"{name}: found {value!r}; expected {described(parameter)}"
+            elif set(parameter.when or ()) <= params.keys() and not parameter.exists(params):
+                yield f"{name}: found beside values with which it does not exist (its `when`)"
 
     def split(self, model_parameters: Mapping[str, object]) -> tuple[list[str], list[str]]:
         """Split the names into training arguments and model parameters, each in order."""
         ours = [name for name in self.root if name in model_parameters]
         return [name for name in self.root if name not in model_parameters], ours
-
-
-def _kind(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return "true/false"
-    return "text" if isinstance(value, str) else "number"
-
-
-def _check_range(low: float, high: float, *, log: bool, step: float | None) -> None:
-    if low > high:
-        raise ValueError(f"found low = {low:g} above high = {high:g}; expected low <= high")
-    if log and low <= 0:
-        raise ValueError(f"found log = true with low = {low:g}; a logarithmic range needs low > 0")
-    if log and step is not None:
-        raise ValueError("found both log and step; Optuna takes one of them")
-
-
-def _stepped(low: float, high: float, step: float) -> list[float]:
-    # in decimal, as Optuna counts them: in binary 0.3 / 0.1 is 2.9999…
-    start, size = Decimal(str(low)), Decimal(str(step))
-    count = int((Decimal(str(high)) - start) // size)
-    return [float(start + index * size) for index in range(count + 1)]
-
-
-def _spread(low: float, high: float, count: int, *, log: bool) -> list[float]:
-    shares = [index / (count - 1) for index in range(1, count - 1)]
-    if log:
-        inner = [low * (high / low) ** share for share in shares]
-    else:
-        inner = [low + (high - low) * share for share in shares]
-    # twelve digits read well; within the bounds and distinct however narrow the range is
-    rounded = [min(max(float(f"{value:.12g}"), low), high) for value in inner]
-    return list(dict.fromkeys([low, *rounded, high]))

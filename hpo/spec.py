@@ -28,7 +28,8 @@ from pydantic import (
 )
 
 from hpo.errors import BadInput, SpecError
-from hpo.space import Choice, Float, Int, SearchSpace
+from hpo.parameters import Choice, Float, Int, Prior, Scalar
+from hpo.space import SearchSpace
 from hpo.validation import problems
 from hpo.validation import show as show  # noqa: PLC0414 - whoever reads a specification shows it
 
@@ -156,11 +157,14 @@ class StudySpec(_Part):
             `sample:roberta`, `sample:gpt2`, `sample:openai-gpt`; a list is searched.
         trust_remote_code: run code that a hub model or data set brings along.
         keep_checkpoints: how many of the best trials keep their weights.
+        strategy_options: of the strategy; it says which there are.
+        start: configurations that are tried first; what one leaves out, the strategy chooses.
     """
 
     task: StrictStr
     model: Names
     strategy: StrictStr = "bayes"
+    strategy_options: dict[StrictStr, JsonValue] = {}
     seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 42
     trust_remote_code: StrictBool = False
     keep_checkpoints: Annotated[StrictInt, Field(ge=1)] = 1
@@ -170,6 +174,7 @@ class StudySpec(_Part):
     fine_tuning: FineTuningSpec = FineTuningSpec()
     training: dict[StrictStr, JsonValue] = {}
     space: SearchSpace
+    start: tuple[dict[StrictStr, Scalar], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -180,6 +185,12 @@ class StudySpec(_Part):
     def _contradictions(self) -> Iterator[str]:
         if not self.search_space():
             yield "space: found no parameter; expected at least one to search"
+        yield from self._misplaced()
+        for index, params in enumerate(self.start):
+            for problem in self.search_space().misfits(params):
+                yield f"start[{index}].{problem}"
+
+    def _misplaced(self) -> Iterator[str]:
         for name, parameter in self.space.root.items():
             values = parameter.values if isinstance(parameter, Choice) else parameter.bounds()
             if name in self.training:
@@ -256,6 +267,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "float": Float,
     "int": Int,
     "choice": Choice,
+    "prior": Prior,
 }
 
 MODEL_PARAMETERS = {"model": None, **FineTuningSpec.model_fields}

@@ -17,9 +17,9 @@ import torch
 from transformers import TrainingArguments
 
 from hpo.errors import SpecError
+from hpo.parameters import Choice, Float, Int
 from hpo.plugins import nearest
 from hpo.rehearsal import refusal
-from hpo.space import Choice, Float, Int
 from hpo.spec import MODEL_PARAMETERS, FineTuningSpec, StudySpec
 from hpo.validation import show
 

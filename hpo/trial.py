@@ -57,10 +57,14 @@ class Reporter(Observer):
         self.reported = 0
 
     @override
-    def began(self, step: int, checkpoint: Path | None) -> None:
+    def began(self, step: int, checkpoint: Path | None, damaged: Sequence[Path] = ()) -> None:
         """Store where the training began: behind step 0, it was resumed."""
         self.trial.set_user_attr(FIRST_STEP, step)
         *earlier, _ = attempts_of(self.trial)
+        whose = {folder_of(number): f"trial {number}" for number in attempts_of(self.trial)}
+        for each in damaged:
+            place = whose.get(each.parent.name, each.parent)
+            self.events.note(f"{each.name} of {place} is damaged and was passed over")
         if checkpoint is not None:
             self.events.note(f"trial {self.trial.number} continues from step {step}, {checkpoint}")
         elif earlier:

@@ -62,7 +62,7 @@ def _read(detail: ErrorDetails, parts: Mapping[str, type[BaseModel]]) -> Iterato
     match detail["type"]:
         case "value_error":
             for line in str(context["error"]).splitlines():
-                yield f"{where}: {line}" if where else line, ""
+                yield f"{where}{'.' if where == 'space' else ': '}{line}" if where else line, ""
         case "extra_forbidden":
             location = ["", *map(str, detail["loc"])]
             known = list(parts[location[-2]].model_fields)

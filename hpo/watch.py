@@ -17,7 +17,7 @@ HOPELESS = 100  # an evaluation loss this many times that of guessing has diverg
 
 
 class Watch(TrainerCallback):
-    """Keeps the evaluations, the best weights and the last checkpoint; hears requests to stop."""
+    """Keeps the evaluations, the best weights and the last checkpoints; hears requests to stop."""
 
     def __init__(
         self, objective: Objective, folder: Path, observer: Observer, *, classes: int

@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from hpo import checkpoints
+from hpo import check, checkpoints
 from hpo.errors import DiskFull, Diverged, HandedBack, OutOfMemory
-from hpo.fine_tuning import Job, Outcome, fine_tune
+from hpo.fine_tuning import Job, Outcome, build_model, fine_tune
 from hpo.observer import Observer
 from hpo.trainer import FineTuner
 from hpo.workspace import Workspace
@@ -28,6 +29,11 @@ class Stopper(Observer):
     def __init__(self, step: int | None = None) -> None:
         self.step = step
         self.steps: list[int] = []
+        self.damaged: list[str] = []
+
+    def began(self, step: int, checkpoint: Path | None, damaged: Sequence[Path] = ()) -> None:
+        """Take note of what was passed over."""
+        self.damaged = [each.name for each in damaged]
 
     def stepped(self, step: int, steps: int) -> None:
         """Take note of an optimizer step."""
@@ -149,6 +155,43 @@ def test_broken_checkpoint_is_ignored(workspace: Workspace, harm: Callable[[Path
     assert [each.step for each in outcome.evaluations] == [STEPS, 2 * STEPS]
 
 
+@pytest.mark.parametrize("harm", [_with_half_of_the_weights, _without_optimizer])
+def test_the_one_before_a_broken_checkpoint(
+    workspace: Workspace, harm: Callable[[Path], None]
+) -> None:
+    """It is resumed from instead, says so, and gives the same scores and the same best weights."""
+    job = make_job(workspace, num_train_epochs=3)
+    undisturbed = fine_tune(elsewhere(job, job.folder.with_name("trial-0001")), Observer())
+    with pytest.raises(HandedBack):
+        fine_tune(job, Stopper(2 * STEPS + 2))
+    harm(job.folder / f"checkpoint-{2 * STEPS + 2}")
+    retry = elsewhere(job, job.folder.with_name("trial-0002"))
+    observer = Stopper()
+    outcome = fine_tune(replace(retry, earlier=[job.folder]), observer)
+    assert observer.steps[0] == 2 * STEPS
+    assert observer.damaged == [f"checkpoint-{2 * STEPS + 2}"]
+    assert scores(outcome) == scores(undisturbed)
+    best = [each.checkpoint / "model.safetensors" for each in (outcome, undisturbed)]
+    assert best[0].read_bytes() == best[1].read_bytes()
+
+
+def test_disk_that_a_trial_needs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its peak it is what the preflight says, and not much less."""
+    job = make_job(workspace, num_train_epochs=4, learning_rate=0.0)  # the first is the best
+    complete = checkpoints.complete
+    used: list[int] = []
+
+    def noting(folder: Path, step: int) -> None:
+        files = (*folder.rglob("model.safetensors"), *folder.rglob("optimizer.pt"))
+        used.append(sum({path.stat().st_ino: path.stat().st_size for path in files}.values()))
+        complete(folder, step)
+
+    monkeypatch.setattr(checkpoints, "complete", noting)
+    fine_tune(job, Observer())
+    said = build_model(job).num_parameters() * 4 * check._COPIES_OF_A_TRIAL
+    assert 0.95 * said < max(used) < 1.05 * said
+
+
 def test_seed_decides(workspace: Workspace) -> None:
     """The same configuration gives the same scores twice, another seed or data seed others."""
     job = make_job(workspace)
@@ -258,13 +301,18 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("room", ["100k", "800k", "2m"], ids=["weights", "optimizer", "second"])
+@pytest.mark.parametrize(
+    ("room", "step"),
+    [("100k", 0), ("800k", 0), ("2m", STEPS), ("4m", 2 * STEPS)],
+    ids=["weights", "optimizer", "second", "third"],
+)
 def test_full_disk_is_told(
-    workspace: Workspace, small_disk: Callable[[str], Path], room: str
+    workspace: Workspace, small_disk: Callable[[str], Path], room: str, step: int
 ) -> None:
-    """No room for the weights, the optimizer or the second checkpoint: the trial says so."""
-    job = elsewhere(make_job(workspace), small_disk(room) / "trial-0000")
+    """No room for the weights, the optimizer or another checkpoint: the trial says so."""
+    job = make_job(workspace, num_train_epochs=3)
+    job = elsewhere(job, small_disk(room) / "trial-0000")
     with pytest.raises(DiskFull):
         fine_tune(job, Observer())
-    whole = checkpoints.find(job.folder, [])
-    assert (whole is not None) == (room == "2m")
+    found = checkpoints.find(job.folder, [])
+    assert (found.step, found.damaged) == (step, ())

@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hpo.space import Choice, Float, Int, SearchSpace
+from hpo.parameters import Choice, Float, Int
+from hpo.space import SearchSpace
 
 finite = st.floats(min_value=-1e6, max_value=1e6)
 positive = st.floats(min_value=1e-9, max_value=1e6)
@@ -160,3 +161,134 @@ def test_mistakes_are_refused(parameter: dict[str, Any], message: str) -> None:
     """A parameter that contradicts itself is refused, and the message says why."""
     with pytest.raises(ValidationError, match=message):
         SearchSpace.model_validate({"x": parameter})
+
+
+OPTIMIZER = {"type": "choice", "values": ["adamw", "adafactor", "sgd"]}
+CONDITIONAL = SearchSpace.model_validate(
+    {
+        "beta": {"type": "choice", "values": [0.8, 0.9], "when": {"optimizer": "adamw"}},
+        "optimizer": OPTIMIZER,
+        "momentum": {
+            "type": "choice", "values": [0.0, 0.5, 0.9],
+            "when": {"optimizer": ["sgd", "adafactor"]},
+        },
+        "nesterov": {
+            "type": "choice", "values": [True, False],
+            "when": {"optimizer": "sgd", "momentum": [0.5, 0.9]},
+        },
+    }
+)  # fmt: skip
+
+
+def exists(params: dict[str, Any]) -> set[str]:
+    """Say which parameters of `CONDITIONAL` a configuration must have, in other words."""
+    names = {"optimizer", "beta" if params["optimizer"] == "adamw" else "momentum"}
+    if params["optimizer"] == "sgd" and params["momentum"] > 0:
+        names.add("nesterov")
+    return names
+
+
+def test_conditional_points_are_those_that_exist() -> None:
+    """Each once: 2 with adamw, 3 with adafactor, 1 + 2 * 2 with sgd."""
+    points = list(CONDITIONAL.points())
+    assert len(points) == len({tuple(sorted(point.items())) for point in points}) == 10
+    assert all(set(point) == exists(point) for point in points)
+    assert list(points[-1]) == ["optimizer", "momentum", "nesterov"]  # as in the file
+
+
+@given(st.integers(0, 2**31))
+def test_only_what_exists_is_drawn(seed: int) -> None:
+    """Whatever depends on what, and in whatever order they stand in the file."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    trial = study.ask()
+    drawn: dict[str, Any] = CONDITIONAL.suggest(trial)
+    assert set(drawn) == exists(drawn) == set(trial.params)
+    assert CONDITIONAL.is_drawn(drawn)
+    for name in drawn:
+        assert not CONDITIONAL.is_drawn({key: drawn[key] for key in drawn if key != name})
+
+
+@pytest.mark.parametrize(
+    ("params", "problems"),
+    [
+        ({}, []),
+        ({"optimizer": "sgd", "momentum": 0.5, "nesterov": True}, []),
+        ({"momentum": 0.5}, []),
+        ({"optimizer": "adam"}, ["optimizer: found 'adam'; expected one of 'adamw', "]),
+        ({"optimiser": "sgd"}, ["optimiser: found no parameter of the space; did you mean"]),
+        ({"optimizer": "sgd", "beta": 0.8}, ["beta: found beside values with which it does not"]),
+        ({"optimizer": "sgd", "momentum": 0.5, "nesterov": 1}, ["nesterov: found 1; expected"]),
+    ],
+)
+def test_configurations_that_are_none_of_the_space(
+    params: dict[str, Any], problems: list[str]
+) -> None:
+    """Each value that cannot be drawn is named; what is left out is left to the search."""
+    found = list(CONDITIONAL.misfits(params))
+    assert len(found) == len(problems)
+    assert all(map(str.startswith, found, problems))
+
+
+@given(spaces, st.integers(0, 2**31))
+def test_what_is_drawn_fits(space: SearchSpace, seed: int) -> None:
+    """Whatever Optuna draws is one of the values that a parameter holds, and a grid's are too."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    assert not list(space.misfits(space.suggest(study.ask())))
+    for name, parameter in space.root.items():
+        assert all(map(parameter.holds, parameter.values_of_grid(name)))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ({"type": "float", "low": 0.0, "high": 0.3, "step": 0.1}, 0.15),
+        ({"type": "float", "low": 0.0, "high": 0.3}, "0.1"),
+        ({"type": "float", "low": 0.0, "high": 1.0}, True),
+        ({"type": "int", "low": 0, "high": 4, "step": 2}, 3),
+        ({"type": "int", "low": 0, "high": 4}, 1.0),
+        ({"type": "choice", "values": [0, 1]}, True),
+    ],
+)
+def test_values_that_are_never_drawn(parameter: dict[str, Any], value: object) -> None:
+    """Between the steps, out of the bounds, or of another kind."""
+    assert not SearchSpace.model_validate({"x": parameter}).root["x"].holds(value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"when": {"x": 1}}, "x.when: found 'x', which is not searched; known are optimizer, y"),
+        ({"when": {"lr": 1}}, "x.when: found 'lr', which is not searched"),
+        (
+            {"when": {"optimizer": ["sgd", "lion"]}},
+            "x.when: found optimizer = 'lion', a value that",
+        ),
+        ({"when": {"y": 2}}, "x, y: found conditions that wait for each other"),
+        ({"prior": {"center": 9, "spread": 1.0}}, "prior.center = 9; expected one of the values"),
+        ({"prior": {"center": 1, "spread": 0.0}}, "greater than 0"),
+    ],
+)
+def test_conditions_and_priors_are_checked(changes: dict[str, Any], message: str) -> None:
+    """What could never hold is refused."""
+    space = {
+        "x": {"type": "choice", "values": [1, 2], **changes},
+        "optimizer": OPTIMIZER,
+        "y": {"type": "choice", "values": [1, 2], "when": {"x": 1}},
+    }
+    with pytest.raises(ValidationError, match=message):
+        SearchSpace.model_validate(space)
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        ({"center": 2.0, "spread": 2.0}, "expected a number from 1e-06 to 0.001"),
+        ({"center": 1e-5, "spread": 0.5}, "with log it is a factor: expected more than 1"),
+        ({"center": "low", "spread": 2.0}, "expected a number from"),
+    ],
+)
+def test_priors_of_ranges_are_checked(prior: dict[str, Any], message: str) -> None:
+    """The centre lies in the range, and the spread is one."""
+    rate = {"type": "float", "low": 1e-6, "high": 1e-3, "log": True, "prior": prior}
+    with pytest.raises(ValidationError, match=message):
+        SearchSpace.model_validate({"learning_rate": rate})

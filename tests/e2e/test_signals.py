@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hpo.checkpoints import step_of
 from hpo.study import load_study
 from hpo.trials import FIRST_STEP, RUN, TrialResult
 from tests.e2e.processes import Hpo
@@ -57,8 +58,7 @@ def results(hpo: Hpo) -> dict[float, list[dict[str, float]]]:
 
 def saved_step(study: Path) -> int:
     """Return the step of the checkpoint that the interrupted trial is continued from."""
-    (mark,) = study.glob("trial-*/checkpoint-*/hpo-complete")
-    return int(mark.parent.name.rpartition("-")[2])
+    return max(step_of(mark.parent) for mark in study.glob("trial-*/checkpoint-*/hpo-complete"))
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,10 @@ class Scripted:
         point = int(attempt.params["point"])
         number = attempt.reporter.trial.number
         found = checkpoints.find(attempt.folder, attempt.earlier)
-        step = 0 if found is None else int((found / "weights").read_text(encoding="ascii"))
+        whole = found.checkpoint
+        step = 0 if whole is None else int((whole / "weights").read_text(encoding="ascii"))
         record("began", trial=number, point=point, step=step, attempt=len(attempt.earlier))
-        attempt.reporter.began(step, found)
+        attempt.reporter.began(step, whole, found.damaged)
         while step < script["steps"]:
             step += 1
             time.sleep(script["pause"])
@@ -69,7 +70,7 @@ class Scripted:
             attempt.reporter.stepped(step, script["steps"])
             if attempt.reporter.asked_to_stop():
                 raise HandedBack(f"stopped behind step {step}")
-        if found is not None and checkpoints.step_of(found) == step:
+        if whole is not None and found.step == step:
             _save(attempt.folder, step)  # the attempt before this one died behind its last step
         checkpoints.keep_as_best(attempt.folder, step)
         value = score(point)
