@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
@@ -19,7 +20,15 @@ from typing_extensions import override
 
 from hpo.errors import LeaseLost
 from hpo.leases import Ticket, Tickets
-from hpo.rows import end_trial, lock_trial, read_trial, read_trials, read_user_attr, write_attr
+from hpo.rows import (
+    end_trial,
+    lock_trial,
+    read_trial,
+    read_trials,
+    read_user_attr,
+    write_attr,
+    write_param,
+)
 from hpo.transactions import reads
 
 _USER_ATTRS = models.TrialUserAttributeModel.__table__
@@ -157,6 +166,27 @@ class BindingStorage(RDBStorage):
         # another worker could end it, and a late reason would make an outcome of its end.
         self.check_trial_is_updatable(trial_id, lock_trial(session, trial_id))
         write_attr(session, model_cls.__table__, trial_id, key, value)
+
+    @override
+    def _set_trial_param_without_commit(
+        self,
+        session: Session,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None = None,
+    ) -> None:
+        if self._binding is not None and param_name in self._binding.params:
+            # A grid that was extended has other choices than its first trials had; Optuna would
+            # refuse that, to keep samplers from being misled.
+            self.check_trial_is_updatable(trial_id, lock_trial(session, trial_id))
+            write_param(session, trial_id, param_name, param_value_internal, distribution)
+            return
+        super()._set_trial_param_without_commit(
+            session, trial_id, param_name, param_value_internal, distribution,
+            previous_distribution,
+        )  # fmt: skip
 
     def _bind(self, session: Session, trial_id: int) -> None:
         binding = self._binding

@@ -197,24 +197,40 @@ class Tickets:
             )
         )
 
-    def issue(self, points: Sequence[Mapping[str, Any] | None]) -> None:
-        """Make the first tickets of a study, as many as there are points, or those still missing.
+    def issue(self, params: Sequence[Mapping[str, Any] | None]) -> None:
+        """Make the first tickets of a study, or those of them that are still missing.
 
         Args:
-            points: what each one fixes; None leaves all of it to the strategy.
+            params: what each one fixes, by its number; None leaves all of it to the strategy.
         """
         with self.engine.begin() as connection:
-            found = connection.scalars(select(_T.number).where(_T.study == self.study))
-            missing = sorted(set(range(len(points))) - set(found))
-            rows = [
-                {
-                    "study": self.study, "number": number, "state": WAITING, "epoch": 0,
-                    "deaths": 0, "params": _written(points[number]),
-                }
-                for number in missing
-            ]  # fmt: skip
-            for start in range(0, len(rows), 1000):
-                connection.execute(self._insert_new(), rows[start : start + 1000])
+            there = set(connection.scalars(select(_T.number).where(_T.study == self.study)))
+            missing = [number for number in range(len(params)) if number not in there]
+            self._insert(connection, {number: params[number] for number in missing})
+
+    def issue_points(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Make a ticket for each point that has none, behind those there are.
+
+        Whoever issues at the same moment must have the same points, in the same order.
+        """
+        with self.engine.begin() as connection:
+            query = select(_T.number, _T.params).where(_T.study == self.study)
+            rows = connection.execute(query).all()
+            there = {_key(json.loads(row.params)) for row in rows if row.params is not None}
+            first = max((row.number for row in rows), default=-1) + 1
+            new = [point for point in points if _key(point) not in there]
+            self._insert(connection, dict(enumerate(new, first)))
+
+    def _insert(self, connection: Connection, new: Mapping[int, Mapping[str, Any] | None]) -> None:
+        rows = [
+            {
+                "study": self.study, "number": number, "state": WAITING, "epoch": 0, "deaths": 0,
+                "params": _written(params),
+            }
+            for number, params in new.items()
+        ]  # fmt: skip
+        for start in range(0, len(rows), 1000):
+            connection.execute(self._insert_new(), rows[start : start + 1000])
 
     def _insert_new(self) -> Any:
         # Two workers may issue at once.
@@ -349,6 +365,10 @@ class Tickets:
 
 def _written(params: Mapping[str, Any] | None) -> str | None:
     return None if params is None else json.dumps(params)
+
+
+def _key(point: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
+    return frozenset(point.items())
 
 
 def _ticket(row: Row[Any]) -> Ticket:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
@@ -238,6 +238,27 @@ def write_attr(session: Session, table: Table, trial_id: int, key: str, value: A
     written = {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
     connection = session.connection()
     connection.execute(_upsert(connection.dialect.name, table, "key", "value_json"), written)
+
+
+def write_param(
+    session: Session, trial_id: int, name: str, value: float, distribution: BaseDistribution
+) -> None:
+    """Set a parameter of a trial.
+
+    Args:
+        session: in a transaction.
+        trial_id: Optuna's.
+        name: of the parameter.
+        value: in Optuna's internal representation.
+        distribution: what it was drawn from.
+    """
+    session.connection().execute(
+        models.TrialParamModel.__table__.insert(),
+        {
+            "trial_id": trial_id, "param_name": name, "param_value": value,
+            "distribution_json": distribution_to_json(distribution),
+        },
+    )  # fmt: skip
 
 
 def read_user_attr(session: Session, trial_id: int, key: str) -> Any:

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,15 @@ from hpo.leases import LEASE, Tickets
 from hpo.local_workers import LocalWorkers, raise_complaint, slots, worker_command
 from hpo.progress import Progress
 from hpo.signals import Stop
-from hpo.spec import StudyFile
+from hpo.spec import StudyFile, StudySpec
 from hpo.study import StudyView, slug, view
 from hpo.trials import RUN
 from hpo.watching import Watched
 
 if TYPE_CHECKING:
     import optuna
+
+    from hpo.strategies import Strategy
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
         study = storage.create_or_attach(
             opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
             first={storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder)},
-            update=not plan.joins,
+            update=not plan.joins, extends=partial(_extends, prepared.strategy),
         )  # fmt: skip
         with storage.told(opened.engine.url):
             _take_folder(plan.folder, study)
@@ -158,6 +161,7 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
                 plan.file.spec.keep_checkpoints,
                 plan.lease,
                 plan.patience,
+                plan.file.spec.start,
             )
             tickets = Tickets(
                 opened.engine, study.user_attrs[storage.ID], worker=workers.here(),
@@ -205,6 +209,14 @@ def _watch_workers(
     if final.best is None:
         raise StudyFailed(f"study {final.name!r}: no trial succeeded", final.to_json())
     return final
+
+
+def _extends(strategy: "Strategy", stored: StudySpec, new: StudySpec) -> bool:
+    """Say whether a specification differs from the stored one in added points only."""
+    differ = {text.split(":")[0].split(".")[0] for text in new.differences(stored)}
+    return differ <= {"space", "model"} and strategy.extends(
+        stored.search_space(), new.search_space()
+    )
 
 
 def _make_folder(folder: Path) -> None:

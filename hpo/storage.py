@@ -7,7 +7,7 @@ and trials (`hpo.trials`). Names that start with `hpo:` are for the machinery, o
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -213,6 +213,7 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
     facts: dict[str, Any],
     first: dict[str, Any] | None = None,
     update: bool = True,
+    extends: Callable[[StudySpec, StudySpec], bool] = lambda _stored, _new: False,
 ) -> optuna.Study:
     """Create a study with its specification, or attach to the one that has the same.
 
@@ -224,6 +225,8 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
         facts: whatever else its trials must agree on, such as the fingerprint of the data.
         first: what else is stored by whoever creates the study.
         update: store what may change, such as the budget.
+        extends: says whether a specification that differs from the stored one merely adds to it,
+            and may take its place.
 
     Raises:
         StudyMismatch: it exists with another specification, other facts or of other versions;
@@ -254,7 +257,11 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
                 + "\n  ".join(others)
                 + "\nInstall those, or give this study another name (--name)."
             )
-        differences = spec.differences(spec_of(name, stored))
+        stored_spec = spec_of(name, stored)
+        differences = spec.differences(stored_spec)
+        if differences and extends(stored_spec, spec):
+            study.set_user_attr(DIGEST, spec.digest())
+            differences = []
         differences += [
             f"{key.removeprefix('hpo:')}: stored {stored.get(key)}, found {value}"
             for key, value in facts.items()

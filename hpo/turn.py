@@ -1,6 +1,6 @@
 """One turn of a worker: a claimed ticket, up to its outcome or to whoever claims it next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class Terms:
         keep_checkpoints: how many of the best trials keep their weights.
         lease: seconds after which a worker that is gone is noticed.
         patience: how long it waits for a trial.
+        start: configurations that are tried first; what one leaves out, the strategy chooses.
     """
 
     seed: int
@@ -48,6 +49,7 @@ class Terms:
     keep_checkpoints: int = 1
     lease: float = LEASE
     patience: Patience = field(default_factory=Patience)
+    start: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)

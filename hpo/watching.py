@@ -40,7 +40,7 @@ class Watched:
             return
         study = self.view()
         for trial in study.trials:
-            drawn = len(trial.params) == len(study.spec.search_space())  # not all at once
+            drawn = study.spec.search_space().is_drawn(trial.params)  # not all at once
             if trial.number not in self.started and (drawn or trial.counts):
                 self.started.add(trial.number)
                 self.progress.started(trial.number, trial.params)

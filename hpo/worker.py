@@ -130,9 +130,10 @@ class Worker:
         """Make the tickets that are missing."""
         below = self._below()
         if self.points is not None:
-            self.tickets.issue(self.points[:below])
-        elif below is not None:
-            self.tickets.issue([None] * below)
+            self.tickets.issue_points(self.points[:below])
+            return
+        start = self.terms.start[:below]
+        self.tickets.issue([*start, *[None] * ((below or 0) - len(start))])
 
     def _spent(self) -> bool:
         """Say whether the study is over although tickets may be left.

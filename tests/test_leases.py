@@ -127,3 +127,15 @@ def test_tickets_of_a_deleted_study(
     assert not view_tickets(opened.engine, gone.study)
     assert not new.view()
     assert len(view_tickets(opened.engine, stays.study)) == 1
+
+
+def test_points_are_issued_behind_those_there_are(tickets_of: Callable[..., Tickets]) -> None:
+    """Each point once, in whatever order it comes again; nothing that was issued changes."""
+    tickets = tickets_of()
+    tickets.issue_points([{"x": 1, "y": "a"}, {"x": 2, "y": "a"}])
+    claimed(tickets)
+    tickets.issue_points([{"y": "b", "x": 2}, {"y": "a", "x": 2}, {"x": 3}, {"x": 1, "y": "a"}])
+    tickets.issue_points([{"x": 3}])
+    found = [claimed(tickets).params for _ in range(3)]
+    assert found == [{"x": 2, "y": "a"}, {"x": 2, "y": "b"}, {"x": 3}]
+    assert tickets.claim(None) is None

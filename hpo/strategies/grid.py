@@ -10,7 +10,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from typing_extensions import override
 
 from hpo.errors import SpecError
-from hpo.space import Scalar, SearchSpace
+from hpo.parameters import Scalar
+from hpo.space import SearchSpace
 from hpo.strategies import Situation, Strategy
 
 
@@ -25,6 +26,11 @@ class Grid(Strategy):
             raise SpecError(str(error)) from None
         random.Random(seed).shuffle(points)
         return points
+
+    @override
+    def extends(self, stored: SearchSpace, new: SearchSpace) -> bool:
+        before = {frozenset(point.items()) for point in stored.points()}
+        return before <= {frozenset(point.items()) for point in new.points()}
 
     @override
     def sampler(self, situation: Situation) -> BaseSampler:

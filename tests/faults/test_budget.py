@@ -81,3 +81,34 @@ def test_queued_through_optuna(field: Field, zones: tuple[str, str]) -> None:
         assert trial.duration is not None
         assert 0 <= trial.duration.total_seconds() < 60
         assert trial.user_attrs["hpo:run"]["ticket"] in {0, 1}
+
+
+def test_a_grid_that_is_extended(field: Field) -> None:
+    """Only the new points are run, whatever the order; one that lacks an old point is refused."""
+
+    def run(*values: int) -> Any:
+        changes = {"space": {"point": {"type": "choice", "values": list(values)}}}
+        return field.run(field.write(0, **changes)).end()
+
+    assert run(0, 1, 2).code == 0
+    assert run(5, 2, 1, 4, 0).code == 0
+    found = field.check(5)
+    points = [found["outcomes"][number].params["point"] for number in range(5)]
+    assert (sorted(points[:3]), sorted(points[3:])) == ([0, 1, 2], [4, 5])
+    assert run(5, 2, 1, 4, 0).code == 0
+    refused = run(0, 1, 9)
+    assert refused.code == 3
+    assert "space.point.values: stored [5, 2, 1, 4, 0], found [0, 1, 9]" in refused.stderr
+    field.check(5)
+
+
+def test_configurations_that_are_tried_first(field: Field) -> None:
+    """They take the first tickets, each once however many workers there are; and they count."""
+    field.create(0, **RANDOM, start=[{"point": 7}, {"point": 2}], budget={"trials": 5})
+    for worker in [field.worker() for _ in range(3)]:
+        assert worker.end().code == 0, worker.said()
+    found = field.check(5)
+    runs = {
+        trial.user_attrs["hpo:run"]["ticket"]: trial.params["point"] for trial in found["trials"]
+    }
+    assert (len(runs), runs[0], runs[1]) == (5, 7, 2)
