@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -29,14 +31,23 @@ from hpo.rows import (
     write_attr,
     write_param,
 )
-from hpo.transactions import reads
+from hpo.transactions import reads, serialise_writers
+from hpo.trials import RUN
 
 _USER_ATTRS = models.TrialUserAttributeModel.__table__
 _SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
 
 
 @dataclass(frozen=True)
-class Binding:
+class Held:
+    """A ticket, among those of its study."""
+
+    tickets: Tickets
+    ticket: Ticket
+
+
+@dataclass(frozen=True)
+class Binding(Held):
     """What the next trial is created with.
 
     Args:
@@ -45,8 +56,6 @@ class Binding:
         attrs: the trial's first user attributes.
     """
 
-    tickets: Tickets
-    ticket: Ticket
     params: Mapping[str, Any]
     attrs: Mapping[str, Any]
 
@@ -96,6 +105,21 @@ class BindingStorage(RDBStorage):
             self._binding = None
 
     @override
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        # `hyperparameter_search` creates the study each time: one that was deleted would come back.
+        if self._binding is not None:
+            raise DuplicatedStudyError
+        return super().create_new_study(directions, study_name)
+
+    @override
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "_binding": None})
+        if self.engine.name == "sqlite":
+            serialise_writers(self.engine)
+
+    @override
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> models.TrialModel:
@@ -115,7 +139,7 @@ class BindingStorage(RDBStorage):
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         if state.is_finished():
-            self._end(trial_id, state, values or (), {})
+            self._end(trial_id, state, values or ())
             return True
         if self._binding is None or state != TrialState.RUNNING:
             return super().set_trial_state_values(trial_id, state, values)
@@ -139,23 +163,40 @@ class BindingStorage(RDBStorage):
             return False
         return True
 
-    def fail(self, trial_id: int, attrs: Mapping[str, Any]) -> None:
-        """Fail a trial with its last attributes, both or neither: its worker may not be gone.
+    def conclude(
+        self, held: Held, trial_id: int, values: Sequence[float] | None, attrs: Mapping[str, Any]
+    ) -> None:
+        """End the trial of whoever held a ticket before, all of it or nothing.
+
+        Args:
+            held: the ticket, claimed since.
+            trial_id: of the trial.
+            values: with which it is complete; None if it failed.
+            attrs: its last attributes.
 
         Raises:
-            UpdateFinishedTrialError: it has ended.
+            LeaseLost: the ticket is somebody else's again, or the trial is not that ticket's.
+            UpdateFinishedTrialError: the trial has ended: its worker was not gone.
         """
-        self._end(trial_id, TrialState.FAIL, (), attrs)
+        with self.scoped_session() as session, session.begin():
+            # The trial first: whoever must wait for it can renew the ticket's lease meanwhile.
+            state = lock_trial(session, trial_id)
+            if not held.tickets.confirm(session, held.ticket):
+                raise LeaseLost(f"ticket {held.ticket.number} was taken again")
+            self.check_trial_is_updatable(trial_id, state)
+            run = read_user_attr(session, trial_id, RUN) or {}
+            if run.get("ticket") != held.ticket.number:
+                raise LeaseLost(f"trial {trial_id} is another study's now")
+            for key, value in attrs.items():
+                write_attr(session, _USER_ATTRS, trial_id, key, value)
+            state = TrialState.FAIL if values is None else TrialState.COMPLETE
+            end_trial(session, trial_id, state, values or ())
 
-    def _end(
-        self, trial_id: int, state: TrialState, values: Sequence[float], attrs: Mapping[str, Any]
-    ) -> None:
+    def _end(self, trial_id: int, state: TrialState, values: Sequence[float]) -> None:
         with self.scoped_session() as session, session.begin():
             self.check_trial_is_updatable(trial_id, lock_trial(session, trial_id))
             if self._binding is not None:
                 _check_whose(session, trial_id, self._binding)
-            for key, value in attrs.items():
-                write_attr(session, _USER_ATTRS, trial_id, key, value)
             end_trial(session, trial_id, state, values)
 
     @override

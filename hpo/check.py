@@ -19,6 +19,7 @@ from hpo.fine_tuning import training_arguments as build_arguments
 from hpo.observer import Observer
 from hpo.own_training import trains_itself
 from hpo.parameters import Choice, Scalar
+from hpo.pruning import described
 from hpo.quiet import quieten
 from hpo.recipe import Recipe, resolve
 from hpo.spec import StudyFile
@@ -53,6 +54,8 @@ class Report:
         models: one each.
         device: where trials would run.
         points: how many the grid has; None for a strategy that samples.
+        beliefs: what the strategy believes before the first trial, in sentences.
+        pruning: when trials are given up, in words.
         disk_needed, disk_free: bytes.
         notices: sentences about the data.
     """
@@ -67,6 +70,8 @@ class Report:
     models: list[ModelReport]
     device: str
     points: int | None
+    beliefs: list[str]
+    pruning: str
     disk_needed: int
     disk_free: int
     notices: list[str] = field(default_factory=list)
@@ -178,6 +183,8 @@ def _report(
         models=reports,
         device=Device.here().name,
         points=None if points is None else len(points),
+        beliefs=load_strategy(workspace.spec).told(workspace.space),
+        pruning=described(workspace.spec.prune),
         disk_needed=disk[0],
         disk_free=disk[1],
         notices=notices,

@@ -1,7 +1,7 @@
 """How studies are written for a person: tables, durations, the conclusion of a run."""
 
 import json
-import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -183,6 +183,12 @@ def check_summary(report: "Report") -> str:
         f"{report.study} is fit to run",
         f"  task        {report.task}, {report.direction} {report.metric}",
         f"  strategy    {report.strategy}",
+        *(
+            f"              {line}"
+            for belief in report.beliefs
+            for line in textwrap.wrap(belief, 64, subsequent_indent="  ")
+        ),
+        f"  pruning     {report.pruning}",
         f"  device      {report.device}",
         f"  disk        {size(report.disk_free)} free, a trial needs {size(report.disk_needed)}",
     ]

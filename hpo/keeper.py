@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from hpo.errors import HandedBack, LeaseLost
 from hpo.leases import Ticket, Tickets
 from hpo.signals import Stop
@@ -118,15 +116,14 @@ class Keeper:
         return now - self._renewed > self.tickets.lease * (1 - _MARGIN)
 
     def _renew(self, now: float) -> None:
-        try:
+        # Whatever goes wrong, it is asked again: without this thread nothing would be noticed.
+        with suppress(Exception):
             with patience(self.tickets.lease / _RENEWALS):  # signals and hangs are looked for too
                 held = self.tickets.renew(self.ticket, now - self._progress)
             if held:
                 self._renewed = now  # when it was asked for: the answer may have taken long
             else:
                 self.lost = True
-        except SQLAlchemyError:
-            pass  # the database is away; it is asked again
 
     def _look_after(self, now: float) -> None:
         if self.stop.preempted():
@@ -134,24 +131,38 @@ class Keeper:
             if now - self._asked > self.patience.grace:
                 self._leave("could not be saved in time and is handed back", HandedBack.exit_code)
         if now - self._progress > self.patience.hang:
-            faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+            with suppress(Exception):  # some notebooks have a stderr that is no file
+                faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
             self._leave(f"made no progress for {self.patience.hang:g} s", 1)
 
     def _leave(self, why: str, code: int) -> None:
         """End the process; its main thread hangs, or is too slow to be asked."""
 
         def give_up() -> None:
-            with suppress(SQLAlchemyError):  # the lease ends by itself
-                if code == HandedBack.exit_code:
-                    self.tickets.hand_back(self.ticket)
-                else:
-                    self.tickets.end_leases([self.tickets.worker])
+            if code == HandedBack.exit_code:
+                self.tickets.hand_back(self.ticket)
+            else:
+                self.tickets.end_leases([self.tickets.worker])
 
         try:
-            telling = threading.Thread(target=give_up, daemon=True)
-            telling.start()
-            self.say(f"hpo: the trial of ticket {self.ticket.number} {why}")
-            telling.join(_ANSWER)  # not for ever: the database may be what hangs
+            with suppress(Exception):
+                self.say(f"hpo: the trial of ticket {self.ticket.number} {why}")
+            in_haste(give_up)
             sys.stderr.flush()
         finally:
             os._exit(code)
+
+
+def in_haste(telling: Callable[[], object]) -> None:
+    """Tell the database something if it answers soon, and whatever it answers.
+
+    It may be what hangs; what it is not told, it finds out when the lease is over.
+    """
+
+    def tell() -> None:
+        with suppress(Exception):
+            telling()
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    thread.join(_ANSWER)

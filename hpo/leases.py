@@ -10,7 +10,8 @@ clock, renews the lease while its trial makes progress, and settles it with the 
 Each claim raises the ticket's epoch, and every later statement of the holder names the epoch it was
 given: whoever wakes up after the lease was taken from them changes no row, and learns it. The
 outcome itself is the state of an Optuna trial, which Optuna lets nobody change twice; a ticket only
-says whose turn it is.
+says whose turn it is. (What a trial stores on its way names no epoch: it is refused once the trial
+has ended, and whoever claims a ticket ends the trial before theirs.)
 """
 
 import json
@@ -44,6 +45,7 @@ from sqlalchemy import (
     or_,
     select,
     table,
+    true,
     update,
 )
 from sqlalchemy.orm import Session
@@ -68,6 +70,7 @@ _TABLE = Table(
     Column("device", String(255)),
     Column("lease_until", Float(53)),  # seconds since 1970, by the database's clock, like …
     Column("progress_at", Float(53)),
+    Column("progressed_at", Float(53)),  # of the holder before
     Column("trial_id", Integer),  # Optuna's, of the latest attempt
 )
 _T = _TABLE.c
@@ -80,9 +83,10 @@ _MINE = and_(
 )  # fmt: skip
 # SQLite gives the numbers of a deleted study and of its trials to the next one: who still works for
 # the former must not write into that.
-_STUDY_EXISTS = exists().where(
-    _ATTRS.c.key == STUDY_ID, _ATTRS.c.value_json == bindparam("study_id")
-)
+_STUDY = and_(_ATTRS.c.key == STUDY_ID, _ATTRS.c.value_json == bindparam("study_id"))
+_STUDY_EXISTS = exists().where(_STUDY)
+_LOCK_STUDY = select(_ATTRS.c.key).where(_STUDY).with_for_update()
+_CONFIRM = select(_T.number).where(_MINE, _STUDY_EXISTS).with_for_update()
 _BIND = (
     update(_TABLE)
     # Not where another trial is noted already: Optuna creates a second one if it got no answer to
@@ -107,7 +111,9 @@ class Ticket:
         number: from 0; those below the budget are worked off.
         epoch: how often it was claimed; the holder's proof.
         deaths: how many of its holders were gone before they settled it.
-        claimed_at: seconds since 1970, by the database's clock.
+        claimed_at: seconds since 1970, by the database's clock; so is …
+        progressed_at: … when the trial of the holder before last made progress; None if there was
+            no holder before.
         params: fixed by the strategy, or None.
         trial_id: Optuna's id of the attempt before this one, if there was one.
     """
@@ -117,6 +123,7 @@ class Ticket:
     epoch: int
     deaths: int
     claimed_at: float
+    progressed_at: float | None
     params: Mapping[str, Any] | None
     trial_id: int | None
 
@@ -209,14 +216,13 @@ class Tickets:
             self._insert(connection, {number: params[number] for number in missing})
 
     def issue_points(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """Make a ticket for each point that has none, behind those there are.
-
-        Whoever issues at the same moment must have the same points, in the same order.
-        """
+        """Make a ticket for each point that has none, behind those there are."""
         with self.engine.begin() as connection:
+            # One at a time: whoever extends a grid meanwhile would give the same numbers to others.
+            connection.execute(_LOCK_STUDY, self._study_proof())
             query = select(_T.number, _T.params).where(_T.study == self.study)
             rows = connection.execute(query).all()
-            there = {_key(json.loads(row.params)) for row in rows if row.params is not None}
+            there = {_key(json.loads(row.params or "null")) for row in rows}
             first = max((row.number for row in rows), default=-1) + 1
             new = [point for point in points if _key(point) not in there]
             self._insert(connection, dict(enumerate(new, first)))
@@ -240,6 +246,13 @@ class Tickets:
             from sqlalchemy.dialects.sqlite import insert as insert_or_leave  # type: ignore[assignment]
         return insert_or_leave(_TABLE).on_conflict_do_nothing()
 
+    def take(self, number: int) -> Ticket | None:
+        """Take a ticket if nobody holds it."""
+        with self.engine.begin() as connection:
+            claim = self._claim(_T.number == number)
+            row = connection.execute(claim, self._study_proof()).one_or_none()
+        return None if row is None else _ticket(row)
+
     def claim(self, below: int | None, done: Ticket | None = None) -> Ticket | None:
         """Take the first ticket that nobody holds, and settle the one before it with that.
 
@@ -254,23 +267,21 @@ class Tickets:
             if done is not None:
                 connection.execute(self._settle, self._proof(done))
             if below not in self._claims:
-                self._claims[below] = self._claim(below)
-            row = connection.execute(self._claims[below]).one_or_none()
+                self._claims[below] = self._claim(true() if below is None else _T.number < below)
+            row = connection.execute(self._claims[below], self._study_proof()).one_or_none()
         return None if row is None else _ticket(row)
 
-    def _claim(self, below: int | None) -> Any:
+    def _claim(self, which: ColumnElement[bool]) -> Any:
         free = or_(_T.state == WAITING, and_(_T.state == HELD, _T.lease_until < self._now))
         first = (
             select(_T.number)
-            .where(_T.study == self.study, free, _T.state != DONE)
+            .where(_T.study == self.study, free, _T.state != DONE, which, _STUDY_EXISTS)
             .order_by(_T.number)
             .limit(1)
             # Others pass by a row that is being claimed. SQLite needs no such thing: its
             # transactions begin with the right to write.
             .with_for_update(skip_locked=True)
         )
-        if below is not None:
-            first = first.where(_T.number < below)
         return (
             update(_TABLE)
             .where(_T.study == self.study, _T.number == first.scalar_subquery())
@@ -281,6 +292,7 @@ class Tickets:
                 worker=self.worker,
                 device=self.device,
                 lease_until=self._now + self.lease,
+                progressed_at=_T.progress_at,
                 progress_at=self._now,
             )
             .returning(*_T)
@@ -309,6 +321,11 @@ class Tickets:
         done = session.connection().execute(_BIND, {**self._proof(ticket), **noted})
         return bool(done.rowcount)
 
+    def confirm(self, session: Session, ticket: Ticket) -> bool:
+        """Say whether a ticket is still held, and keep it so until the transaction ends."""
+        found = session.connection().execute(_CONFIRM, self._proof(ticket))
+        return found.first() is not None
+
     def settle(self, ticket: Ticket) -> bool:
         """Close a ticket whose trial has an outcome; returns whether it was still held."""
         return self._change(self._settle, self._proof(ticket))
@@ -319,6 +336,13 @@ class Tickets:
 
     def end_leases(self, workers: Iterable[str]) -> int:
         """End the leases of workers that are known to be dead; returns how many there were."""
+        return self._take_from(workers, lease_until=0.0)
+
+    def hand_back_of(self, workers: Iterable[str]) -> int:
+        """Let others claim at once, uncharged, what workers held that left for no fault of it."""
+        return self._take_from(workers, state=WAITING, lease_until=None)
+
+    def _take_from(self, workers: Iterable[str], **values: Any) -> int:
         gone = list(workers)
         if not gone:
             return 0
@@ -327,7 +351,7 @@ class Tickets:
                 update(_TABLE)
                 .where(_T.study == self.study, _T.state == HELD, _T.worker.in_(gone))
                 .where(_T.lease_until > 0)
-                .values(lease_until=0.0)
+                .values(**values)
             )
         return done.rowcount
 
@@ -350,11 +374,14 @@ class Tickets:
         limit = [] if below is None else [_T.number < below]
         return self.view(_T.state != DONE, *limit)
 
+    def _study_proof(self) -> dict[str, str]:
+        return {"study_id": json.dumps(self.study)}
+
     def _proof(self, ticket: Ticket) -> dict[str, Any]:
         """Return what the statements of a holder name."""
         return {
             "of_study": ticket.study, "of_number": ticket.number, "of_epoch": ticket.epoch,
-            "study_id": json.dumps(ticket.study),
+            **self._study_proof(),
         }  # fmt: skip
 
     def _change(self, statement: Update, values: Mapping[str, Any]) -> bool:
@@ -367,14 +394,21 @@ def _written(params: Mapping[str, Any] | None) -> str | None:
     return None if params is None else json.dumps(params)
 
 
-def _key(point: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
-    return frozenset(point.items())
+def _key(point: Mapping[str, Any] | None) -> str:
+    return json.dumps(point, sort_keys=True)  # by text: 1, 1.0 and true are three values
 
 
 def _ticket(row: Row[Any]) -> Ticket:
     params = None if row.params is None else json.loads(row.params)
     return Ticket(
-        row.study, row.number, row.epoch, row.deaths, row.progress_at, params, row.trial_id
+        row.study,
+        row.number,
+        row.epoch,
+        row.deaths,
+        row.progress_at,
+        row.progressed_at,
+        params,
+        row.trial_id,
     )
 
 

@@ -17,13 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from optuna.exceptions import OptunaError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hpo import workers
-from hpo.errors import INTERRUPTED_EXIT_CODE, HandedBack, HpoError
+from hpo.errors import INTERRUPTED_EXIT_CODE, HandedBack, HpoError, StorageError
 from hpo.signals import Stop
 
 _LOOK = 0.25  # seconds between two looks
 _CRASHES = 3  # without a trial of its own that ends; then a worker is not started again
+_AWAY = 600.0  # seconds for which the storage may not answer
 _REST = 5.0  # seconds before it is, from its second crash on
 _WENT = {0, HandedBack.exit_code, INTERRUPTED_EXIT_CODE}  # because nothing is left, or asked to
 _TOLD = {2, 3, 5}  # with a message; it would say the same again
@@ -80,6 +83,7 @@ class LocalWorkers:
         env: variables of their own, such as the storage: a password on a command line could be
             read by everyone.
         end_leases: is called with the names of workers that were seen to die.
+        hand_back: is called with the names of those that lost the storage: no trial is to blame.
         outcomes: returns how many trials a worker brought to an outcome.
         left: says whether there is anything left to do.
         say: is told what happens.
@@ -90,10 +94,12 @@ class LocalWorkers:
     places: Sequence[str | None]
     env: dict[str, str]
     end_leases: Callable[[Iterable[str]], object]
+    hand_back: Callable[[Iterable[str]], object]
     outcomes: Callable[[str], int]
     left: Callable[[], bool]
     say: Callable[[str], None]
     _workers: list[_Worker] = field(default_factory=list)
+    _told: bool = False  # that they are to go
 
     def watch(self, stop: Stop, look: Callable[[], None]) -> None:
         """Start what does not run yet, and watch until all have gone.
@@ -111,11 +117,13 @@ class LocalWorkers:
             with stop.deferred():
                 self._watch(stop, look, lock)
         except KeyboardInterrupt:  # the second one: they leave at once
+            if not self._told:
+                self._signal(signal.SIGINT)  # the first one was not passed on yet
             self._signal(signal.SIGINT)
             while any(worker.lives() for worker in self._workers):
                 time.sleep(_LOOK)
         finally:
-            lock.release()
+            lock.release(force=True)  # it is taken once for each worker that is started
         stop.leave()
 
     def complaints(self) -> list[tuple[int, str]]:
@@ -123,16 +131,24 @@ class LocalWorkers:
         return [(each.code or 1, each.complaint) for each in self._workers if each.complaint]
 
     def _watch(self, stop: Stop, look: Callable[[], None], lock: FileLock) -> None:
-        told = False
+        away: float | None = None  # since when the storage does not answer
         while not all(worker.over for worker in self._workers):
-            if stop.requested() and not told:
-                told = True
+            if stop.requested() and not self._told:
+                self._told = True
                 self._signal(stop.signal or signal.SIGTERM)
-            for worker in self._workers:
-                if not worker.over and not worker.lives():
-                    self._ended(worker, lock, stopping=told)
-            look()
-            time.sleep(_LOOK)
+            try:
+                for worker in self._workers:
+                    if not worker.over and not worker.lives():
+                        self._ended(worker, lock)
+                look()
+                away = None
+            except (SQLAlchemyError, OptunaError):
+                if away is None:
+                    away = time.monotonic()
+                    self.say("the storage does not answer; it is asked again")
+                if time.monotonic() - away > _AWAY:
+                    raise
+            time.sleep(_LOOK if away is None else _REST)
 
     def _adopt(self, worker: _Worker) -> bool:
         """Take over the process that has a worker's place; returns whether one was found alive."""
@@ -148,7 +164,7 @@ class LocalWorkers:
         self.say(f"worker {worker.number} runs already, {workers.shown(name)}")
         return True
 
-    def _ended(self, worker: _Worker, lock: FileLock, *, stopping: bool) -> None:
+    def _ended(self, worker: _Worker, lock: FileLock) -> None:
         """Take note of a worker that is gone, and start it again if that makes sense."""
         ours = worker.process is not None
         if not ours and self._adopt(worker):
@@ -157,10 +173,11 @@ class LocalWorkers:
         if ours and worker.name:
             self._write(worker)  # for others who watch
         if worker.name:
-            self.end_leases([worker.name])
+            take_back = self.hand_back if code == StorageError.exit_code else self.end_leases
+            take_back([worker.name])
         if code in _TOLD:
             worker.complaint = self._last_words(worker)
-        if stopping or code in _WENT or code in _TOLD or (worker.name and not self.left()):
+        if self._told or code in _WENT or code in _TOLD or (worker.name and not self.left()):
             worker.over = True
             return
         try:
@@ -224,7 +241,7 @@ class LocalWorkers:
 
     def _signal(self, number: int) -> None:
         for worker in self._workers:
-            if worker.lives():
+            if worker.name and worker.lives():
                 with suppress(ProcessLookupError):
                     os.kill(int(worker.name.split(":")[1]), number)
 

@@ -59,6 +59,7 @@ class OwnTrainingRunner:
     def search(self, draw: Draw, objective: Callable[[optuna.Trial], float]) -> None:
         """Run one trial."""
         draw.study.sampler = draw.sampler
+        draw.study.pruner = draw.pruner
         draw.study.optimize(objective, n_trials=1, catch=(TrialFailed,))
 
     def train(self, attempt: Attempt) -> Result:

@@ -61,11 +61,10 @@ def read_trial(connection: Connection, trial_id: int) -> FrozenTrial:
     Raises:
         KeyError: there is none.
     """
-    trials, parts = _one_trial()
-    row = connection.execute(trials, {"trial_id": trial_id}).one_or_none()
+    row = connection.execute(_ONE_TRIAL, {"trial_id": trial_id}).one_or_none()
     if row is None:
         raise KeyError(models.NOT_FOUND_MSG)
-    return _frozen(row, connection.execute(parts, {"trial_id": trial_id}))
+    return _frozen(row, connection.execute(_parts_named(), {"ids": [trial_id]}))
 
 
 def read_trials(
@@ -88,23 +87,30 @@ def read_trials(
         KeyError: there is no such study.
     """
     named = {trial_id for trial_id in included if trial_id <= above}
-    by_id = above > -1 and len(named) <= _MANY
-    wanted: dict[str, Any] = {"study_id": study_id}
-    if by_id:
-        wanted |= {"above": above, "named": sorted(named)}
-    if states is not None:
-        wanted["states"] = [state for state in TrialState if state in states]
-    trials, parts = _some_trials(by_id=by_id, by_state=states is not None)
-    rows = connection.execute(trials, wanted).all()
+    low = min((above + 1, *named)) if len(named) > _MANY else above + 1
+    wanted = {
+        "study_id": study_id,
+        "low": low,
+        "named": sorted(trial_id for trial_id in named if trial_id < low),
+        "states": [state for state in TrialState if states is None or state in states],
+    }
+    rows = connection.execute(_some_trials(), wanted).all()
     if not rows:
         raise KeyError(models.NOT_FOUND_MSG)
-    rows = [row for row in rows if row.trial_id is not None]  # see _some_trials
-    if above > -1 and not by_id:
-        rows = [row for row in rows if row.trial_id > above or row.trial_id in named]
+    rows = [
+        row
+        for row in rows
+        if row.trial_id is not None  # see _some_trials
+        and (row.trial_id > above or row.trial_id in named)
+    ]
     if not rows:
         return []
     found = defaultdict(list)
-    for part in connection.execute(parts, wanted):
+    if len(rows) <= _MANY:  # by their ids: one that has ended since has another state
+        parts = connection.execute(_parts_named(), {"ids": [row.trial_id for row in rows]})
+    else:
+        parts = connection.execute(_parts_from(), {"study_id": study_id, "low": rows[0].trial_id})
+    for part in parts:
         found[part.trial_id].append(part)
     return [_frozen(row, found[row.trial_id]) for row in rows]
 
@@ -112,34 +118,45 @@ def read_trials(
 # To build a statement takes longer than to run it.
 
 
-@lru_cache
-def _one_trial() -> tuple[Executable, Executable]:
-    this = _TRIALS.trial_id == bindparam("trial_id")
-    return select(*_TRIALS).where(this), _parts(this)
+_ONE_TRIAL = select(*_TRIALS).where(_TRIALS.trial_id == bindparam("trial_id"))
 
 
 @lru_cache
-def _some_trials(*, by_id: bool, by_state: bool) -> tuple[Executable, Executable]:
-    wanted = _TRIALS.study_id == bindparam("study_id")
-    if by_id:
-        named: BindParameter[int] = bindparam("named", expanding=True)
-        wanted &= or_(_TRIALS.trial_id > bindparam("above"), _TRIALS.trial_id.in_(named))
-    if by_state:
-        wanted &= _TRIALS.state.in_(bindparam("states", expanding=True))
+def _some_trials() -> Executable:
+    named: BindParameter[int] = bindparam("named", expanding=True)
+    states: BindParameter[TrialState] = bindparam("states", expanding=True)
+    wanted = (
+        (_TRIALS.study_id == bindparam("study_id"))
+        & or_(_TRIALS.trial_id >= bindparam("low"), _TRIALS.trial_id.in_(named))
+        & _TRIALS.state.in_(states)
+    )
     # The study is looked up by the same statement: one row without a trial where it has none.
-    trials = (
+    return (
         select(*_TRIALS)
         .select_from(models.StudyModel.__table__)
         .outerjoin(models.TrialModel.__table__, wanted)
         .where(_STUDIES.study_id == bindparam("study_id"))
         .order_by(_TRIALS.trial_id)
     )
-    return trials, _parts(wanted)
 
 
-def _parts(wanted: ColumnElement[bool]) -> Executable:
-    """Return what selects all that belongs to some trials, oldest first."""
-    trials = select(_TRIALS.trial_id).where(wanted)
+@lru_cache
+def _parts_named() -> Executable:
+    ids: BindParameter[int] = bindparam("ids", expanding=True)
+    return _parts(ids)
+
+
+@lru_cache
+def _parts_from() -> Executable:
+    return _parts(
+        select(_TRIALS.trial_id).where(
+            _TRIALS.study_id == bindparam("study_id"), _TRIALS.trial_id >= bindparam("low")
+        )
+    )
+
+
+def _parts(trials: BindParameter[int] | Select[Any]) -> Executable:
+    """Return what selects all that belongs to some trials, given their ids, oldest first."""
     no_name, no_number = cast(null(), String), cast(null(), Float(53))
     no_index = cast(null(), Integer)
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo import spec, storage, workers
+from hpo import plateau, spec, storage, workers
 from hpo.errors import BadInput, StudyFailed, StudyMismatch
 from hpo.keeper import Patience
 from hpo.leases import LEASE, Tickets
@@ -162,6 +162,8 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
                 plan.lease,
                 plan.patience,
                 plan.file.spec.start,
+                plan.file.spec.prune,
+                plan.file.spec.stop,
             )
             tickets = Tickets(
                 opened.engine, study.user_attrs[storage.ID], worker=workers.here(),
@@ -195,8 +197,9 @@ def _watch_workers(
         places=places,
         env={"HPO_STORAGE": plan.storage_url},
         end_leases=tickets.end_leases,
+        hand_back=tickets.hand_back_of,
         outcomes=lambda worker: sum(
-            trial.record[RUN]["worker"] == worker for trial in view(study).outcomes()
+            trial.record.get(RUN, {}).get("worker") == worker for trial in view(study).outcomes()
         ),
         left=lambda: bool(tickets.open(plan.file.spec.budget.trials)),
         say=progress.note,
@@ -204,6 +207,10 @@ def _watch_workers(
     watched = Watched(progress, lambda: view(study), tickets.view)
     local.watch(stop, watched.look)
     final = watched.end()
+    trials = study.get_trials(deepcopy=False)
+    maximize = study.direction.name == "MAXIMIZE"
+    if why := plateau.told(trials, plan.file.spec.stop, maximize=maximize):
+        progress.note(why)
     if final.best is None or (final.budget is not None and tickets.open(final.budget)):
         raise_complaint(local.complaints())
     if final.best is None:

@@ -52,7 +52,7 @@ class TrainerRunner:
             storage=draw.storage,
             load_if_exists=True,
             sampler=draw.sampler,
-            pruner=optuna.pruners.NopPruner(),  # Optuna's default is the median
+            pruner=draw.pruner,
             catch=(TrialFailed,),
         )
 

@@ -4,6 +4,7 @@ Ctrl-C once: save and leave. Twice: leave at once. SIGTERM, SIGUSR1 (preemption,
 `docker stop`): save, hand back and leave.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ class Stop:
         self.again: Callable[[], None] | None = None  # for Ctrl-C while the process is leaving
         self._deferred = False
         self._before: dict[signal.Signals, Any] = {}
+        self._process = os.getpid()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # no other may listen
@@ -74,6 +76,11 @@ class Stop:
             raise HandedBack(f"stopped by {self.signal.name}")
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a child that was forked, with our handlers
+            if number in _PREEMPTION:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return  # Ctrl-C reaches us too, and we end our children
         again = self.signal is not None and number == signal.SIGINT
         self._preempted = self._preempted or number in _PREEMPTION
         self.signal = self.signal or signal.Signals(number)

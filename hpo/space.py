@@ -20,8 +20,8 @@ class SearchSpace(RootModel[dict[str, Parameter]]):
             for name, parameter in self.root.items()
             for problem in self._misconditions(name, parameter)
         ]
-        if not problems and len(self._in_order()) < len(self):
-            late = [name for name in self.root if name not in self._in_order()]
+        if not problems and len(self.in_order()) < len(self):
+            late = [name for name in self.root if name not in self.in_order()]
             problems = [f"{', '.join(late)}: found conditions that wait for each other"]
         if problems:
             raise ValueError("\n".join(problems))
@@ -37,7 +37,7 @@ class SearchSpace(RootModel[dict[str, Parameter]]):
                 if not self.root[other].holds(value):
                     yield f"found {other} = {value!r}, a value that it never has"
 
-    def _in_order(self) -> list[str]:
+    def in_order(self) -> list[str]:
         """Return the names, each behind those it depends on, and as in the file otherwise."""
         order: list[str] = []
         left = list(self.root)
@@ -56,7 +56,7 @@ class SearchSpace(RootModel[dict[str, Parameter]]):
     def suggest(self, trial: SuggestingTrial) -> dict[str, Scalar]:
         """Draw a value for each parameter that exists from an Optuna trial."""
         drawn: dict[str, Scalar] = {}
-        for name in self._in_order():
+        for name in self.in_order():
             if self.root[name].exists(drawn):
                 drawn[name] = self.root[name].suggest(name, trial)
         return {name: drawn[name] for name in self.root if name in drawn}
@@ -73,7 +73,7 @@ class SearchSpace(RootModel[dict[str, Parameter]]):
         Raises:
             ValueError: a range has neither `step` nor `points`.
         """
-        axes = {name: self.root[name].values_of_grid(name) for name in self._in_order()}
+        axes = {name: self.root[name].values_of_grid(name) for name in self.in_order()}
         for point in self._points(list(axes.items()), {}):
             yield {name: point[name] for name in self.root if name in point}
 

@@ -35,6 +35,8 @@ from hpo.validation import show as show  # noqa: PLC0414 - whoever reads a speci
 
 Freeze = Annotated[str, Field(pattern=r"^(none|embeddings|encoder|layers:[1-9][0-9]*)$")]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 
 
 def _as_list(value: object) -> object:
@@ -149,6 +151,64 @@ class FineTuningSpec(_Part):
     truncation_side: Literal["left", "right"] = "right"
 
 
+class PruneSpec(_Part):
+    """When a trial is given up before its end; see `hpo.pruning`.
+
+    Args:
+        strategy: `median`, `asha` and `hyperband` compare trials, `patience` looks at one alone.
+        n_startup_trials: no trial is pruned before so many have completed.
+        warmup_epochs: no trial is pruned for its first epochs alone.
+        warmup_share: nor for this share of its own schedule; by default a third, and 0 with `asha`
+            and `hyperband`, whose first rung says it.
+        catch_up: a trial is spared that would reach the best completed one by the end of its
+            schedule if it rose so many times as fast as of late; 0 spares only who is there. 1, a
+            straight line, is twice what is left of a learning rate that decays linearly.
+        min_epochs: `asha`, `hyperband`: the first rung.
+        reduction_factor: `asha`, `hyperband`: one of so many goes on at each rung, the next of
+            which is so many times as far.
+        patience: epochs without an improvement of more than `min_delta`.
+    """
+
+    strategy: Literal["none", "median", "asha", "hyperband", "patience"] = "none"
+    n_startup_trials: Annotated[StrictInt, Field(ge=1)] = 5
+    warmup_epochs: NotNegative = 1.0
+    warmup_share: Share | None = None
+    catch_up: NotNegative = 1.0
+    min_epochs: Positive = 1.0
+    reduction_factor: Annotated[StrictInt, Field(ge=2)] = 3
+    patience: Positive = 1.0
+    min_delta: NotNegative = 0.0
+
+    def misplaced(self) -> Iterator[str]:
+        """Name the options that the strategy does not have."""
+        rungs, alone = ("min_epochs", "reduction_factor"), ("patience", "min_delta")
+        among = ("n_startup_trials", "warmup_epochs", "warmup_share")
+        known = {
+            "none": (),
+            "median": (*among, "catch_up"),
+            "asha": (*among, "catch_up", *rungs),
+            "hyperband": (*among, "catch_up", *rungs),
+            "patience": (*among, *alone),
+        }[self.strategy]
+        for name, field in type(self).model_fields.items():
+            if name not in ("strategy", *known) and getattr(self, name) != field.default:
+                has = ", ".join(known) or "no options"
+                yield f'prune.{name}: found beside strategy = "{self.strategy}", which has {has}'
+
+
+class StopSpec(_Part):
+    """When a study has plateaued, and ends whatever is left of its budget; see `hpo.plateau`.
+
+    Args:
+        patience: trials in a row that did not improve the best by more than `min_delta`.
+        min_trials: it goes on at least until so many trials have ended.
+    """
+
+    patience: Annotated[StrictInt, Field(ge=1)]
+    min_delta: NotNegative = 0.0
+    min_trials: Annotated[StrictInt, Field(ge=1)] = 10
+
+
 class StudySpec(_Part):
     """A whole study file.
 
@@ -171,6 +231,8 @@ class StudySpec(_Part):
     data: DataSpec
     objective: ObjectiveSpec = ObjectiveSpec()
     budget: BudgetSpec = BudgetSpec()
+    prune: PruneSpec = PruneSpec()
+    stop: StopSpec | None = None
     fine_tuning: FineTuningSpec = FineTuningSpec()
     training: dict[StrictStr, JsonValue] = {}
     space: SearchSpace
@@ -186,6 +248,14 @@ class StudySpec(_Part):
         if not self.search_space():
             yield "space: found no parameter; expected at least one to search"
         yield from self._misplaced()
+        yield from self.prune.misplaced()
+        if self.prune.strategy == "hyperband":
+            for name in sorted({"num_train_epochs", "max_steps"} & self.space.root.keys()):
+                yield (
+                    f'space.{name}: found beside prune.strategy = "hyperband", for which the '
+                    f"length of a training is the budget; expected {name} in [training], or "
+                    'another strategy, such as "asha"'
+                )
         for index, params in enumerate(self.start):
             for problem in self.search_space().misfits(params):
                 yield f"start[{index}].{problem}"
@@ -255,7 +325,7 @@ class StudySpec(_Part):
 
     def identity(self) -> dict[str, Any]:
         """Return all that may never change in a study."""
-        return self.model_dump(mode="json", exclude={"budget", "keep_checkpoints"})
+        return self.model_dump(mode="json", exclude={"budget", "keep_checkpoints", "stop"})
 
 
 _PARTS: dict[str, type[BaseModel]] = {
@@ -263,6 +333,8 @@ _PARTS: dict[str, type[BaseModel]] = {
     "data": DataSpec,
     "objective": ObjectiveSpec,
     "budget": BudgetSpec,
+    "prune": PruneSpec,
+    "stop": StopSpec,
     "fine_tuning": FineTuningSpec,
     "float": Float,
     "int": Int,

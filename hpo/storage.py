@@ -8,7 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import optuna
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from pydantic import ValidationError
 from sqlalchemy import Engine, create_engine, event, func, inspect, select
@@ -29,7 +29,7 @@ from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
 from hpo.leases import STUDY_ID, TABLE, create_table, drop_orphans
 from hpo.plugins import nearest
 from hpo.spec import StudySpec
-from hpo.transactions import SLICE, log_changes, serialise_writers
+from hpo.transactions import SLICE, log_changes, logs_changes, serialise_writers
 
 SPEC = "hpo:spec"
 METRIC = "hpo:metric"
@@ -42,6 +42,8 @@ FINGERPRINT = "hpo:fingerprint"  # of the data
 _DECISIVE = ("hpo", "optuna", "transformers")  # a study is of one minor version of each
 _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
 _SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat2.html#magic_header_string
+_WITHOUT_LOG = 60.0  # seconds that whoever uses SQLite waits for another one
+_CREATION = 60.0  # seconds that creating tables or a study may take somebody else
 _LAST_TABLE = "alembic_version"  # where it is, Optuna's others are, with their version
 # A worker that is stopped within a transaction would keep all others from creating trials.
 _NOT_FOR_EVER = "-c idle_in_transaction_session_timeout=30s"
@@ -127,16 +129,30 @@ def _open_sqlite(url: URL, *, create: bool) -> BindingStorage:
             raise StorageError(f"storage: found no studies in {path}; nothing has been run there")
         return BindingStorage(url.render_as_string(), skip_table_creation=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Optuna creates its tables without a lock: of many workers that start at once most crash.
-    with _one_at_a_time(url):
-        storage = BindingStorage(
-            url.render_as_string(hide_password=False),
-            engine_kwargs={"connect_args": {"timeout": SLICE}},
-        )
-        create_table(storage.engine)
-        log_changes(storage.engine)
+    if path.exists() and _has_all_tables(create_engine(url, poolclass=NullPool)):
+        storage = _sqlite_storage(url, skip_table_creation=True)
+    else:
+        # Optuna creates its tables without a lock: of many workers that start at once most crash.
+        with _one_at_a_time(url):
+            log_changes(path)
+            storage = _sqlite_storage(url)
+            create_table(storage.engine)
     serialise_writers(storage.engine)
     return storage
+
+
+def _sqlite_storage(url: URL, *, skip_table_creation: bool = False) -> BindingStorage:
+    # Without a log of changes, readers and the end of a transaction wait too, and in one piece.
+    timeout = SLICE if logs_changes(Path(str(url.database))) else _WITHOUT_LOG
+    return BindingStorage(
+        url.render_as_string(hide_password=False),
+        engine_kwargs={"connect_args": {"timeout": timeout}},
+        skip_table_creation=skip_table_creation,
+    )
+
+
+def _has_all_tables(engine: Engine) -> bool:
+    return {_LAST_TABLE, TABLE} <= set(inspect(engine).get_table_names())
 
 
 def _open_postgresql(url: URL, *, create: bool) -> BindingStorage:
@@ -180,17 +196,28 @@ def _options(url: URL) -> dict[str, Any]:
 
 @contextmanager
 def _one_at_a_time(url: URL) -> Iterator[None]:
-    """Let one process at a time, wherever it runs, make tables or studies."""
+    """Let one process at a time, wherever it runs, make tables or studies.
+
+    Raises:
+        StorageError: another one has been at it for too long.
+    """
     if url.get_backend_name() == "sqlite":
-        with FileLock(f"{url.database}.lock"):
+        lock = FileLock(f"{url.database}.lock", timeout=_CREATION)
+        try:
+            held = lock.acquire()
+        except Timeout:
+            raise StorageError(
+                f"storage {shown(url)}: another process has held {lock.lock_file} for "
+                f"{_CREATION:g} s; expected it to go on, or to be ended if it is stopped"
+            ) from None
+        with held:
             yield
         return
-    engine = create_engine(
-        url, connect_args=_options(url), isolation_level="AUTOCOMMIT", poolclass=NullPool
-    )
-    with engine.connect() as connection:
-        # The lock ends with the connection, whatever happens.
-        connection.execute(select(func.pg_advisory_lock(_SCHEMA_LOCK)))
+    engine = create_engine(url, connect_args=_options(url), poolclass=NullPool)
+    with engine.begin() as connection:
+        # The lock ends with the transaction: that of a process that is stopped is ended by the
+        # server (`_NOT_FOR_EVER`), and that of a machine that is gone with it.
+        connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
         yield
 
 
@@ -233,7 +260,7 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
             each difference is named.
         StorageError: the storage failed, or holds a study of that name that is not ours.
     """
-    with told(storage.engine.url), _one_at_a_time(storage.engine.url):
+    with told(storage.engine.url), _unless_there(storage, name):
         study = optuna.create_study(
             storage=storage, study_name=name, direction=direction, load_if_exists=True,
             pruner=optuna.pruners.NopPruner(),
@@ -276,6 +303,16 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
         if update:
             study.set_user_attr(SPEC, spec.to_json())
         return study
+
+
+@contextmanager
+def _unless_there(storage: RDBStorage, name: str) -> Iterator[None]:
+    """Be alone, unless the study is there already: then there is nothing to create."""
+    there = False
+    with suppress(KeyError):
+        there = SPEC in storage.get_study_user_attrs(storage.get_study_id_from_name(name))
+    with nullcontext() if there else _one_at_a_time(storage.engine.url):
+        yield
 
 
 def _versions() -> dict[str, str]:

@@ -14,13 +14,18 @@ https://sqlite.org/wal.html
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
+
+from hpo.filesystems import is_remote
+
+_T = TypeVar("_T")
 
 _READING: ContextVar[bool] = ContextVar("reading", default=False)
 _PATIENCE: ContextVar[float] = ContextVar("patience", default=600.0)
@@ -59,10 +64,46 @@ def reads(method: Callable[..., Any]) -> Callable[..., Any]:
     return read
 
 
-def log_changes(engine: Engine) -> None:
-    """Keep changes in a log beside the file; it stays so. Call it where nobody else does."""
-    with suppress(OperationalError), engine.connect() as connection:  # in use: it stays as it was
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+def waiting(work: Callable[[], _T], heard: Callable[[], None]) -> _T:
+    """Do what must wait for the right to write, in slices between which signals are heard.
+
+    Args:
+        work: one transaction.
+        heard: is called between the slices, and may raise.
+    """
+    end = time.monotonic() + _PATIENCE.get()
+    while True:
+        try:
+            with patience(SLICE):
+                return work()
+        except OperationalError as error:
+            if not _is_busy(error.orig) or time.monotonic() > end:
+                raise
+        heard()
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & _PRIMARY == sqlite3.SQLITE_BUSY
+
+
+def log_changes(path: Path) -> None:
+    """Let a database keep its changes in a log beside the file; it stays so.
+
+    Not on a network file system, where every machine would have a log index of its own.
+    """
+    if is_remote(path):
+        return
+    # In use by others: it stays as it was.
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def logs_changes(path: Path) -> bool:
+    """Say whether a database keeps its changes in a log."""
+    with closing(sqlite3.connect(path)) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    return bool(mode == "wal")
 
 
 def serialise_writers(engine: Engine) -> None:
@@ -85,8 +126,8 @@ def serialise_writers(engine: Engine) -> None:
             try:
                 connection.connection.execute("BEGIN IMMEDIATE")
                 return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY:
+            except sqlite3.Error as error:
+                if not _is_busy(error):
                     break
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # which tells it in SQLAlchemy's words
 

@@ -14,15 +14,18 @@ from typing import Any, Protocol
 
 import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
+from hpo.curves import PROGRESS
 from hpo.errors import BadInput, DataError, Diverged, HandedBack, LeaseLost, TrialFailed
 from hpo.evaluations import Evaluation, Objective, as_record
 from hpo.observer import Observer
+from hpo.pruning import EPOCHS
 from hpo.space import SearchSpace
 from hpo.trials import (
     CHECKPOINT,
@@ -31,9 +34,8 @@ from hpo.trials import (
     REASON,
     attempts_of,
     folder_of,
+    was_cut_short,
 )
-
-PROGRESS = 1000  # reported steps an epoch
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Reporter(Observer):
         self.metric = metric
         self.events = events
         self.reported = 0
+        self.steps: int | None = None  # in all, as far as is known
+        self.scheduled = False  # how long training takes is stored
 
     @override
     def began(self, step: int, checkpoint: Path | None, damaged: Sequence[Path] = ()) -> None:
@@ -75,6 +79,7 @@ class Reporter(Observer):
 
     @override
     def stepped(self, step: int, steps: int) -> None:
+        self.steps = steps
         self.events.stepped(step, steps)
 
     def report(self, evaluations: list[Evaluation]) -> None:
@@ -90,8 +95,19 @@ class Reporter(Observer):
     def evaluated(self, evaluations: list[Evaluation]) -> None:
         self.report(evaluations)
         self.events.evaluated(evaluations)
+        latest = evaluations[-1]
+        if self.steps is not None and latest.step >= self.steps:
+            return  # nothing is left to save
+        self._schedule(latest)
         if self.trial.should_prune():
             raise optuna.TrialPruned
+
+    def _schedule(self, latest: Evaluation) -> None:
+        """Store how many epochs training takes in all: pruners know how far a trial is."""
+        if self.steps is not None and latest.step > 0 and not self.scheduled:
+            epochs = latest.epoch * self.steps / latest.step
+            self.trial.set_user_attr(EPOCHS, round(epochs, 2))
+            self.scheduled = True
 
     @override
     def asked_to_stop(self) -> bool:
@@ -138,11 +154,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Draw:
-    """What it takes to draw one trial: the study, and whoever chooses its parameters."""
+    """What it takes to draw one trial: the study, who chooses its parameters, who gives it up."""
 
     study: optuna.Study
     storage: BaseStorage
     sampler: BaseSampler
+    pruner: BasePruner = field(default_factory=NopPruner)
 
 
 class Runner(Protocol):
@@ -212,8 +229,10 @@ def run_trial(runner: Runner, draw: Draw, events: Events) -> Ended:
         # or by the database. Any: somebody else had ended the trial.
         if fit.trial is None:
             raise
-        stored = draw.storage.get_trial(fit.trial._trial_id).state  # noqa: SLF001 - no public name
-        if fit.lost or (stored.is_finished() and stored != fit.state):
+        told = draw.storage.get_trial(fit.trial._trial_id)  # noqa: SLF001 - no public name
+        stored = told.state
+        others = stored != fit.state or was_cut_short(told)  # whose reason covers that of this one
+        if fit.lost or (stored.is_finished() and others):
             raise LeaseLost(f"trial {fit.trial.number} was ended by another worker") from error
         if not isinstance(error, ValueError):
             raise error.__context__ or error from None

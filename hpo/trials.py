@@ -25,6 +25,12 @@ RUN = "hpo:run"
 it began, `at` seconds since 1970 by the database's clock.
 """
 
+ENDED = "hpo:ended"
+"""When an attempt that somebody else ended last made progress, in seconds since 1970.
+
+By the database's clock, like `at` of `RUN`.
+"""
+
 FIRST_STEP = "first_step"  # behind 0, where an earlier attempt was resumed
 CHECKPOINT = "checkpoint"  # relative to the folder of the study
 REASON = "reason"
@@ -93,14 +99,10 @@ def _below(folder: str | None, path: str | None) -> str | None:
 
 
 def active_seconds(trial: FrozenTrial) -> float:
-    """Return how long an attempt ran: of one whose process died, up to its last evaluation."""
-    if trial.user_attrs.get(REASON) in {ABANDONED, POISON}:
-        # Their seconds count from the first attempt on.
-        seconds = [(each["step"], float(each["seconds"])) for each in
-                   trial.user_attrs.get("evaluations", [])]  # fmt: skip
-        first = trial.user_attrs.get(FIRST_STEP, 0)
-        before = max((spent for step, spent in seconds if step <= first), default=0.0)
-        return max((spent for _, spent in seconds), default=before) - before
+    """Return how long an attempt ran: of one that somebody else ended, up to its last progress."""
+    ended = trial.user_attrs.get(ENDED)
+    if ended is not None:
+        return max(0.0, float(ended) - float(run_of(trial).get("at", ended)))
     return trial.duration.total_seconds() if trial.duration is not None else 0.0
 
 

@@ -1,27 +1,31 @@
 """One turn of a worker: a claimed ticket, up to its outcome or to whoever claims it next."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import OptunaError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.binding import Binding, BindingStorage
+from hpo.binding import Binding, BindingStorage, Held
 from hpo.errors import HandedBack, LeaseLost, StorageError
 from hpo.evaluations import Evaluation
-from hpo.keeper import Keeper, Patience
+from hpo.keeper import Keeper, Patience, in_haste
 from hpo.leases import LEASE, STUDY_ID, Ticket, Tickets
 from hpo.progress import Progress
+from hpo.pruning import make_pruner
 from hpo.signals import Stop
-from hpo.spec import BudgetSpec
+from hpo.spec import BudgetSpec, PruneSpec, StopSpec
 from hpo.strategies import Situation, Strategy
 from hpo.trial import Draw, Ended, Events, Runner, run_trial
 from hpo.trials import (
     ABANDONED,
     CHECKPOINT,
+    ENDED,
     POISON,
     REASON,
     RUN,
@@ -42,6 +46,8 @@ class Terms:
         lease: seconds after which a worker that is gone is noticed.
         patience: how long it waits for a trial.
         start: configurations that are tried first; what one leaves out, the strategy chooses.
+        prune: when trials are given up.
+        stop: when the study has plateaued.
     """
 
     seed: int
@@ -50,6 +56,8 @@ class Terms:
     lease: float = LEASE
     patience: Patience = field(default_factory=Patience)
     start: Sequence[Mapping[str, Any]] = ()
+    prune: PruneSpec = field(default_factory=PruneSpec)
+    stop: StopSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -136,17 +144,9 @@ class Turn:
             StorageError: the study was deleted.
         """
         work, ticket = self.work, self.ticket
-        previous = None if ticket.trial_id is None else self._finish(ticket.trial_id)
-        if previous is not None and has_outcome(previous):
-            return Outcome(ticket)  # its worker had no time to say so
-        binding = self._binding(previous)
         try:
-            work.stop.leave()
-            if self.last:
-                self._fail_as_poison(binding)
-                return Outcome(ticket)
-            with self.keeper, work.storage.bound(binding):
-                return Outcome(ticket, run_trial(work.runner, self._draw(), self._events()))
+            with self.keeper:  # from here on: to end the trial before may take long
+                return self._run()
         except LeaseLost as lost:
             if not work.is_there():
                 raise work.deleted() from lost
@@ -157,24 +157,44 @@ class Turn:
             work.tickets.hand_back(ticket)
             work.stop.leave()
             raise
+        except (SQLAlchemyError, OptunaError):
+            in_haste(lambda: work.tickets.hand_back(ticket))  # the trial is not to blame
+            raise
 
-    def _finish(self, trial_id: int) -> FrozenTrial:
-        """Finish the attempt of a worker that is gone, and return it.
+    def _run(self) -> Outcome:
+        work, ticket = self.work, self.ticket
+        previous = self.conclude()
+        if previous is not None and has_outcome(previous):
+            return Outcome(ticket)  # its worker had no time to say so
+        work.stop.leave()
+        binding = self._binding(previous)
+        if self.last:
+            self._fail_as_poison(binding)
+            return Outcome(ticket)
+        with work.storage.bound(binding):
+            return Outcome(ticket, run_trial(work.runner, self._draw(), self._events()))
 
-        If that worker wakes up and tells a result first, Optuna takes that one.
+    def conclude(self) -> FrozenTrial | None:
+        """End the attempt of whoever held the ticket before, and return it, if there was one.
+
+        A result that was trained to its end and not told is told. If that worker is not gone after
+        all and tells something first, Optuna takes that.
+
+        Raises:
+            LeaseLost: the ticket was taken again meanwhile.
         """
-        work = self.work
+        work, trial_id = self.work, self.ticket.trial_id
+        if trial_id is None:
+            return None
         trial = work.cached.get_trial(trial_id)
         if not trial.state.is_finished():
-            try:
-                value = _result(trial, work.runner.objective.metric)
-                if value is not None:
-                    work.cached.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
-                else:
-                    reason = POISON if self.last else ABANDONED
-                    work.storage.fail(trial_id, {REASON: reason})
-            except UpdateFinishedTrialError:
-                pass  # it was not gone after all
+            value = _result(trial, work.runner.objective.metric)
+            attrs: dict[str, Any] = {ENDED: self.ticket.progressed_at}
+            if value is None:
+                attrs[REASON] = POISON if self.last else ABANDONED
+            values = None if value is None else [value]
+            with suppress(UpdateFinishedTrialError):
+                work.storage.conclude(Held(work.tickets, self.ticket), trial_id, values, attrs)
         return work.cached.get_trial(trial_id)
 
     def _binding(self, previous: FrozenTrial | None) -> Binding:
@@ -200,12 +220,13 @@ class Turn:
         storage = self.work.storage
         with storage.bound(binding):
             trial_id = storage.create_new_trial(self.work.study._study_id)  # noqa: SLF001
-        storage.fail(trial_id, {REASON: POISON})
+        storage.conclude(binding, trial_id, None, {REASON: POISON})
 
     def _draw(self) -> Draw:
         work = self.work
         situation = Situation(work.runner.space, work.terms.seed, self.ticket.number)
-        return Draw(work.study, work.cached, work.strategy.sampler(situation))
+        pruner = make_pruner(work.terms.prune)
+        return Draw(work.study, work.cached, work.strategy.sampler(situation), pruner)
 
     def _events(self) -> Events:
         progress = self.work.progress

@@ -3,21 +3,19 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from typing import NoReturn
 
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo import checkpoints, failures, workers
+from hpo import checkpoints, failures, others, plateau
 from hpo.errors import INTERRUPTED_EXIT_CODE, StudyFailed
-from hpo.leases import HELD, Ticket, TicketView
+from hpo.leases import Ticket
 from hpo.study import StudyView, view
+from hpo.transactions import waiting
 from hpo.trials import (
-    ABANDONED,
-    HANDED_BACK,
-    REASON,
     TrialResult,
     attempts_of,
     best_of,
@@ -62,10 +60,9 @@ class Worker:
         """
         try:
             self._issue()
-            self._end_leases_of_the_dead(self.tickets.open(None))
-            if self.terms.budget.hours is not None:
-                # They ran until now, as far as Optuna knows.
-                self._end_trials_of_the_dead(self.tickets.open(None))
+            others.end_leases_of_the_dead(self.work, self.tickets.open(None))
+            if self.terms.budget.hours is not None:  # they run until now, as far as Optuna knows
+                others.end_trials_of_the_dead(self.work)
             self.before = {trial.number for trial in self._trials() if has_outcome(trial)}
             if self.progress.shown:
                 self.progress.begin(view(self.study))
@@ -105,7 +102,8 @@ class Worker:
                 stop.leave()
                 with stop.deferred():  # or a ticket that was just claimed would stay held
                     asked = time.monotonic()
-                    ticket = self.tickets.claim(self._below(), done)
+                    claim = partial(self.tickets.claim, self._below(), done)
+                    ticket = waiting(claim, stop.leave)
                     done = None
                     self.held = ticket
                     if ticket is not None:
@@ -115,9 +113,9 @@ class Worker:
                     break
         finally:
             if done is not None:
-                self.tickets.settle(done)
-        # Nobody else will, where hours ended the study.
-        self._end_trials_of_the_dead(self._wait_for_leases())
+                waiting(partial(self.tickets.settle, done), stop.leave)
+        others.wait_for_leases(self.work)  # nobody else will, where hours ended the study
+        others.end_trials_of_the_dead(self.work)
 
     # ── tickets ──────────────────────────────────────────────────────────────────────────────────
 
@@ -141,18 +139,25 @@ class Worker:
         Raises:
             StudyFailed: too many trials failed.
         """
-        if self.failed:
-            self._give_up_if_all_alike()
         budget = self.terms.budget
-        if budget.max_failures is not None:
-            self._give_up_if(
-                lambda failed: len(failed) >= (budget.max_failures or 0),
-                f"{budget.max_failures} trials failed (budget.max_failures)",
-                of_all_runs=True,
-            )
+        if self.failed or budget.max_failures is not None:
+            why = failures.hopeless(self._trials(), self.before, budget.max_failures)
+            if why is not None:
+                self._give_up(why)
+        if self._plateaued():
+            return True
         if budget.hours is None:
             return False
         return wall_seconds(self._trials(), self.tickets.now()) >= budget.hours * 3600
+
+    def _plateaued(self) -> bool:
+        if self.terms.stop is None:
+            return False
+        maximize = self.runner.objective.maximize
+        why = plateau.told(self._trials(), self.terms.stop, maximize=maximize)
+        if why is not None:
+            self.progress.note(why)
+        return why is not None
 
     def _wait(self) -> bool:
         """Wait for what others hold: they may die, or hand it back; False if nothing is left."""
@@ -161,7 +166,7 @@ class Worker:
             self.tickets.issue([None] * (len(self.tickets.view()) + _AHEAD))
             return True
         held = self.tickets.open(below)
-        if self._end_leases_of_the_dead(held):
+        if others.end_leases_of_the_dead(self.work, held):
             return True
         if not held:
             return False
@@ -169,39 +174,6 @@ class Worker:
         time.sleep(self.pause)
         self.pause = min(self.pause * 2, _POLL[1], self.terms.lease / 4)
         return True
-
-    def _end_leases_of_the_dead(self, held: Sequence[TicketView]) -> bool:
-        """End the leases of workers that this machine knows to be gone; say if there were any."""
-        holders = {ticket.worker for ticket in held if ticket.state == HELD}
-        return bool(self.tickets.end_leases(filter(workers.is_gone, filter(None, holders))))
-
-    def _wait_for_leases(self) -> list[TicketView]:
-        """Wait until whoever still holds a ticket has renewed its lease, or is known to be gone.
-
-        Returns:
-            The tickets that are open then.
-        """
-        left = self.tickets.open(None)
-        end = time.monotonic() + max((ticket.lease or 0.0 for ticket in left), default=0.0)
-        while any(ticket.state == HELD for ticket in left) and time.monotonic() < end:
-            self._end_leases_of_the_dead(left)
-            time.sleep(min(_POLL[1], max(0.0, end - time.monotonic())))
-            left = self.tickets.open(None)
-        return left
-
-    def _end_trials_of_the_dead(self, left: Sequence[TicketView]) -> None:
-        """End the trials of open tickets that run although nobody holds those."""
-        free = [
-            ticket
-            for ticket in left
-            if ticket.trial_id is not None and (ticket.lease is None or ticket.lease < 0)
-        ]
-        for ticket in free:
-            trial = self.work.cached.get_trial(int(ticket.trial_id or 0))
-            if not trial.state.is_finished():
-                reason = HANDED_BACK if ticket.lease is None else ABANDONED
-                with suppress(UpdateFinishedTrialError):  # somebody was faster
-                    self.storage.fail(trial._trial_id, {REASON: reason})  # noqa: SLF001
 
     def _take_turn(self, ticket: Ticket, asked: float) -> Ticket | None:
         """Work off a ticket; returns it once it has an outcome."""
@@ -228,44 +200,12 @@ class Worker:
             raise StudyFailed(f"study {final.name!r}: no trial succeeded: {why}", final.to_json())
         return final
 
-    def _give_up_if_all_alike(self) -> None:
-        self._give_up_if(
-            failures.all_alike,
-            f"the first {failures.ALIKE_FAILURES} trials failed for the same reason",
-            none_else=True,
-        )
-
-    def _give_up_if(
-        self,
-        hopeless: Callable[[Sequence[FrozenTrial]], bool],
-        why: str,
-        *,
-        of_all_runs: bool = False,
-        none_else: bool = False,
-    ) -> None:
-        """End the study if its failures say so.
-
-        Args:
-            hopeless: decides, given the failed trials.
-            why: what the user is told.
-            of_all_runs: failures from before this run count too.
-            none_else: only if nothing but failures is there.
-        """
-        ended = [trial for trial in self._trials() if has_outcome(trial)]
-        if none_else and any(trial.state != TrialState.FAIL for trial in ended):
-            return
-        failed = [
-            trial
-            for trial in ended
-            if trial.state == TrialState.FAIL and (of_all_runs or trial.number not in self.before)
-        ]
-        if not hopeless(failed):
-            return
-        self._end_trials_of_the_dead(self.tickets.open(None))
+    def _give_up(self, why: str) -> NoReturn:
+        others.wait_for_leases(self.work)
+        others.end_trials_of_the_dead(self.work)
         final = view(self.study)
         self.progress.end(final)
-        which = failures.told([TrialResult.of(trial) for trial in failed])
-        raise StudyFailed(f"study {final.name!r}: {why}: {which}", final.to_json())
+        raise StudyFailed(f"study {final.name!r}: {why}", final.to_json())
 
     def _clean_up(self) -> None:
         """Keep the weights of the best trials and what unfinished ones resume from."""

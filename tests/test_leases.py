@@ -1,6 +1,9 @@
 """Tickets, one statement at a time, on both databases; many processes: `tests/faults`."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import optuna
 import pytest
@@ -117,11 +120,13 @@ def test_tickets_of_a_deleted_study(
 ) -> None:
     """They go when the next study is made; those of others stay."""
     gone, stays = tickets_of(name="gone"), tickets_of(name="stays")
-    gone.issue([None])
+    gone.issue([None] * 3)
     stays.issue([None])
     ticket = claimed(gone)
     optuna.delete_study(study_name="gone", storage=opened)
     assert not gone.renew(ticket)
+    assert gone.claim(None) is None
+    assert gone.take(1) is None
     assert view_tickets(opened.engine, gone.study)
     new = tickets_of(name="gone")
     assert not view_tickets(opened.engine, gone.study)
@@ -139,3 +144,55 @@ def test_points_are_issued_behind_those_there_are(tickets_of: Callable[..., Tick
     found = [claimed(tickets).params for _ in range(3)]
     assert found == [{"x": 2, "y": "a"}, {"x": 2, "y": "b"}, {"x": 3}]
     assert tickets.claim(None) is None
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_points_of_two_who_issue_at_once(tickets_of: Callable[..., Tickets], attempt: int) -> None:
+    """Each point gets one ticket, although the two have different ones in different orders."""
+    tickets = [tickets_of("one"), tickets_of("two")]
+    points = [{"x": number} for number in range(40)]
+    start = threading.Barrier(2)
+
+    def issue(which: int) -> None:
+        start.wait()
+        tickets[which].issue_points(points[30::-1] if which else points[10:])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(issue, range(2)))
+    found = [ticket.params["x"] for ticket in iter(lambda: tickets[0].claim(None), None)]  # type: ignore[index]
+    assert sorted(found) == list(range(40))
+
+
+@pytest.mark.parametrize("point", [{"x": 1.0}, {"x": True}, {"x": "1"}])
+def test_points_of_other_types(tickets_of: Callable[..., Tickets], point: dict[str, Any]) -> None:
+    """1, 1.0, true and "1" are four points."""
+    tickets = tickets_of()
+    tickets.issue_points([{"x": 1}])
+    tickets.issue_points([point, {"x": 1}])
+    assert [claimed(tickets).params for _ in range(2)] == [{"x": 1}, point]
+
+
+def test_what_a_worker_held_that_lost_the_storage(tickets_of: Callable[..., Tickets]) -> None:
+    """Its ticket is free at once, and no death is counted."""
+    gone, other = tickets_of("gone"), tickets_of("other")
+    gone.issue([None])
+    claimed(gone)
+    assert other.hand_back_of(["gone", "nobody"]) == 1
+    assert claimed(other).deaths == 0
+
+
+def test_one_ticket_is_taken(tickets_of: Callable[..., Tickets]) -> None:
+    """By its number, if nobody holds it; with the last progress of who held it before."""
+    late, other = tickets_of("late", lease=-1.0), tickets_of("other")
+    late.issue([None] * 3)
+    claimed(late)
+    held = claimed(late)  # the first one again: its lease was over before it began
+    late.renew(held, idle=100.0)
+    taken = other.take(0)
+    assert taken is not None
+    assert (taken.number, taken.deaths) == (0, 2)
+    assert taken.progressed_at == pytest.approx(taken.claimed_at - 100, abs=10)
+    assert other.take(0) is None
+    free = other.take(2)
+    assert free is not None
+    assert free.progressed_at is None

@@ -242,7 +242,8 @@ def test_several_mistakes_at_once(study: Path) -> None:
             [
                 (
                     "space.learning_rate.stp: found an unknown key; "
-                    "known are when, prior, type, low, high, log, step, points; did you mean 'step'?"
+                    "known are when, prior, type, low, high, log, step, points; "
+                    "did you mean 'step'?"
                 )
             ],
         ),

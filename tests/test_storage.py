@@ -179,6 +179,22 @@ def test_an_existing_schema_costs_no_lock(postgres: Server) -> None:
     postgres.drop(url)
 
 
+def test_who_attaches_waits_for_nobody(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One who is stopped while it creates a study keeps nobody from joining the others."""
+    monkeypatch.setattr(storage, "_CREATION", 0.1)
+    study = create(url)
+    with storage._one_at_a_time(storage._parse(url)):
+        assert create(url) == study
+        if url.startswith("sqlite"):
+            with (
+                opened(url) as found,
+                pytest.raises(StorageError, match="another process has held"),
+            ):
+                storage.create_or_attach(
+                    found, "new", make_spec(None), direction="maximize", facts={}
+                )  # fmt: skip
+
+
 def test_a_lost_connection_is_replaced(postgres: Server) -> None:
     """The server ends a connection between two uses: the next use notices nothing."""
     url = postgres.new_database()

@@ -6,15 +6,19 @@ the group `hpo.strategies`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from hpo.errors import SpecError
 from hpo.plugins import Plugins
+from hpo.validation import problems
 
 if TYPE_CHECKING:
     import optuna
 
-    from hpo.space import Scalar, SearchSpace
+    from hpo.parameters import Scalar
+    from hpo.space import SearchSpace
     from hpo.spec import StudySpec
 
 STRATEGIES = Plugins(
@@ -22,6 +26,8 @@ STRATEGIES = Plugins(
     {
         "bayes": "hpo.strategies.bayes:Bayes",
         "tpe": "hpo.strategies.tpe:Tpe",
+        "gp": "hpo.strategies.optuna_gp:Gp",
+        "skopt": "hpo.strategies.skopt_gp:Skopt",
         "random": "hpo.strategies.random:Random",
         "grid": "hpo.strategies.grid:Grid",
     },
@@ -53,8 +59,19 @@ class Situation:
         return int(SeedSequence([self.seed, self.index]).generate_state(1)[0])
 
 
+class StrategyOptions(BaseModel):
+    """What `strategy_options` may say; a strategy that takes any has a model of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 class Strategy:
-    """A way to choose configurations: it samples, unless it is made of points."""
+    """A way to choose configurations: it samples, unless it is made of points.
+
+    It is made with an instance of its `Options`, or with nothing if it has none.
+    """
+
+    Options: ClassVar[type[StrategyOptions] | None] = None
 
     def sampler(self, situation: Situation) -> "optuna.samplers.BaseSampler":
         """Return the sampler for one trial."""
@@ -68,19 +85,51 @@ class Strategy:
         """
         return None
 
+    def told(self, space: "SearchSpace") -> list[str]:
+        """Say in sentences what is believed of a space before its first trial."""
+        return []
+
+    def extends(self, stored: "SearchSpace", new: "SearchSpace") -> bool:
+        """Say whether a study of one space may go on with another, since it only adds to it."""
+        return False
+
 
 def load_strategy(spec: "StudySpec") -> Strategy:
     """Return the strategy of a study.
 
     Raises:
-        BadInput: there is no such strategy, its points cannot be listed, or it would never end.
+        BadInput: there is no such strategy, its options are wrong, its points cannot be listed,
+            or it would never end.
     """
-    made: type[Strategy] = STRATEGIES.load(spec.strategy)
-    strategy = made()
+    strategy = _make(spec)
     endless = spec.budget.trials is None and spec.budget.hours is None
-    if strategy.points(spec.search_space(), spec.seed) is None and endless:
+    points = strategy.points(spec.search_space(), spec.seed)
+    if points is not None and spec.start:
+        raise SpecError(f"start: found beside {spec.strategy}, which runs its own points only")
+    if points is None and endless:
         raise SpecError(
             f"budget: found neither trials nor hours; expected one of them, since "
             f"{spec.strategy} has no end of its own"
         )
     return strategy
+
+
+def _make(spec: "StudySpec") -> Strategy:
+    found: Any = STRATEGIES.load(spec.strategy)
+    given: dict[str, Any] = spec.strategy_options
+    options: type[StrategyOptions] | None = getattr(found, "Options", None)
+    if options is None:
+        if given:
+            raise SpecError(
+                f"strategy_options: found {', '.join(given)}; {spec.strategy} takes no options"
+            )
+        strategy: Strategy = found()
+        return strategy
+    # in the file's own shape, so that a problem's key is that of the file
+    shape = create_model("Shape", strategy_options=(options, ...))
+    try:
+        checked: Any = shape.model_validate({"strategy_options": given})
+    except ValidationError as error:
+        raise SpecError(problems(error, {"": type(spec), "strategy_options": options})) from None
+    made: Strategy = found(checked.strategy_options)
+    return made

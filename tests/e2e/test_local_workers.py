@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
 
 from hpo import workers
-from hpo.local_workers import slots
+from hpo.local_workers import LocalWorkers, slots
+from hpo.signals import Stop
 from hpo.study import StudyView, load_study
 from hpo.trials import RUN
 from tests.e2e.processes import PATIENCE, Hpo
@@ -273,3 +277,32 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_storage_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches says so once, and asks again; a worker that lost it died of no trial."""
+    monkeypatch.setattr("hpo.local_workers._REST", 0.01)
+    said: list[str] = []
+    called: list[tuple[str, int]] = []
+    answers = iter([OperationalError("", {}, Exception()), StorageInternalError(), None])
+
+    def look() -> None:
+        if (error := next(answers, None)) is not None:
+            raise error
+
+    local = LocalWorkers(
+        command=[sys.executable, "-c", "import sys; sys.exit(4)"],
+        folder=tmp_path,
+        places=[None],
+        env={},
+        end_leases=lambda names: called.append(("dead", len(list(names)))),
+        hand_back=lambda names: called.append(("handed back", len(list(names)))),
+        outcomes=lambda _worker: 0,
+        left=lambda: True,
+        say=said.append,
+    )
+    with Stop() as stop:
+        local.watch(stop, look)
+    assert said.count("the storage does not answer; it is asked again") == 1
+    assert set(called) == {("handed back", 1)}
+    assert local.complaints()

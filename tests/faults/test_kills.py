@@ -106,13 +106,17 @@ def test_grid_under_kills(field: Field) -> None:
 
 
 def test_chaos(field: Field) -> None:
-    """Random kills, stops and signals, with workers replaced, and then the invariant."""
+    """Random kills, stops longer than a lease and signals, and then the invariant.
+
+    Who is gone is replaced; some are stopped in the midst of a transaction, and waited for.
+    """
     crowd, points = often(4, 16), often(16, 400)
     draw = random.Random(points)
     field.create(points, budget={"max_attempts": 1000})
     field.script(steps=4, pause=0.03)
     workers: list[Process] = [field.worker(elsewhere=bool(n % 2)) for n in range(crowd)]
     strikes = often(12, 300)
+    stopped: dict[Process, float] = {}
     end = time.monotonic() + often(20, 240)
     while strikes and time.monotonic() < end and len(field.log("told")) < points - crowd:
         told = len(field.log("told"))
@@ -122,6 +126,7 @@ def test_chaos(field: Field) -> None:
             victim.kill()
         elif act == "stop":
             victim.stop()
+            stopped[victim] = time.monotonic() + draw.uniform(0, 4)
         elif act == "term":
             victim.send(draw.choice([signal.SIGTERM, signal.SIGUSR1]))
         else:
@@ -131,8 +136,9 @@ def test_chaos(field: Field) -> None:
         workers = alive + [field.worker(elsewhere=bool(n % 2)) for n in range(crowd - len(alive))]
         moment = time.monotonic() + 1
         wait_until(lambda n=told, m=moment: len(field.log("told")) > n or time.monotonic() > m, "")  # type: ignore[misc]
-        for each in workers:
+        for each in [each for each in stopped if time.monotonic() > stopped[each]]:
             each.send(signal.SIGCONT)
+            del stopped[each]
     for each in workers:
         each.send(signal.SIGCONT)
         ended = each.end()

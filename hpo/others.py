@@ -1,0 +1,48 @@
+"""What a worker does about the others of its study: who is gone, whom to wait for, what is left."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from hpo import workers
+from hpo.errors import LeaseLost
+from hpo.leases import HELD, TicketView
+from hpo.trials import has_outcome
+from hpo.turn import Turn, Work
+
+_POLL = 2.0  # seconds between two looks
+
+
+def end_leases_of_the_dead(work: Work, held: Sequence[TicketView]) -> bool:
+    """End the leases of workers that this machine knows to be gone; say if there were any."""
+    holders = {ticket.worker for ticket in held if ticket.state == HELD}
+    return bool(work.tickets.end_leases(filter(workers.is_gone, filter(None, holders))))
+
+
+def end_trials_of_the_dead(work: Work) -> None:
+    """End the trials that run although nobody holds their tickets; nobody may claim those again."""
+    for left in work.tickets.open(None):
+        free = left.lease is None or left.lease < 0
+        if left.trial_id is None or not free:
+            continue
+        if work.cached.get_trial(left.trial_id).state.is_finished():
+            continue
+        asked = time.monotonic()
+        ticket = work.tickets.take(left.number)
+        if ticket is None:
+            continue  # somebody was faster
+        with suppress(LeaseLost):
+            trial = Turn(work, ticket, asked).conclude()
+            if trial is not None and has_outcome(trial):
+                work.tickets.settle(ticket)
+        work.tickets.hand_back(ticket)  # which changes nothing, once it is settled
+
+
+def wait_for_leases(work: Work) -> None:
+    """Wait until whoever still holds a ticket has renewed its lease, or is known to be gone."""
+    left = work.tickets.open(None)
+    end = time.monotonic() + max((ticket.lease or 0.0 for ticket in left), default=0.0)
+    while any(ticket.state == HELD for ticket in left) and time.monotonic() < end:
+        end_leases_of_the_dead(work, left)
+        time.sleep(min(_POLL, max(0.0, end - time.monotonic())))
+        left = work.tickets.open(None)

@@ -1,0 +1,38 @@
+"""Signals: what a process that was forked from a worker does with them."""
+
+import os
+import signal
+
+import pytest
+
+from hpo.signals import Stop
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_forked_child_is_ended_as_any_other(number: signal.Signals) -> None:
+    """It has our handlers, and nothing to save; what is asked of it is not asked of us."""
+    with Stop() as stop, stop.deferred():
+        ready, told = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(told, b".")
+            while True:
+                signal.pause()
+        assert os.read(ready, 1)  # Python drops what comes while it forks
+        os.kill(child, number)
+        _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == number
+    assert not stop.requested()
+
+
+def test_a_forked_child_does_not_leave_for_us() -> None:
+    """Ctrl-C reaches the child too; it is the parent's to say what that means."""
+    with Stop() as stop, stop.deferred():
+        stop.again = lambda: os._exit(3)  # hands a ticket back, in a worker
+        stop.signal = signal.SIGTERM
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
