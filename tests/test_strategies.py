@@ -1,5 +1,10 @@
-"""Every strategy of the table: its draws fit the space, are its own, and can be repeated."""
+"""Strategies by name: what a study file may say of them, and what is special about each.
 
+What all of them keep to is in `contract/test_strategies.py`.
+"""
+
+import sys
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -29,17 +34,6 @@ def draw(name: str, count: int, seed: int = 1) -> list[dict[str, Any]]:
         study.sampler = strategy.sampler(Situation(SPACE, seed, index))
         study.optimize(lambda trial: -abs(SPACE.suggest(trial)["rate"] - 1e-3), n_trials=1)  # type: ignore[operator]
     return [trial.params for trial in study.trials]
-
-
-@pytest.mark.parametrize("name", SAMPLING)
-def test_draws_fit_differ_and_repeat(name: str) -> None:
-    """In the space's bounds, never the same twice, the same again with the same seed only."""
-    drawn = draw(name, 12)
-    assert all(1e-5 <= each["rate"] <= 1e-2 and each["size"] in (8, 16) for each in drawn)
-    assert len({each["rate"] for each in drawn}) == 12
-    assert {each["size"] for each in drawn} == {8, 16}
-    assert draw(name, 12) == drawn
-    assert draw(name, 12, seed=2) != drawn
 
 
 @pytest.mark.parametrize("name", SAMPLING)
@@ -96,5 +90,66 @@ def test_a_study_must_end() -> None:
 
 def test_unknown_strategy() -> None:
     """The known ones are listed, and the nearest is named."""
-    with pytest.raises(BadInput, match=r"known are bayes, tpe, random, grid.*mean 'bayes'"):
+    with pytest.raises(BadInput, match=r"known are bayes, .*grid.*mean 'bayes'"):
         load_strategy(make_spec({"strategy": "bayess"}))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "problem"),
+    [
+        (
+            "skopt", {"acquisition": "foo"},
+            "strategy_options.acquisition: found \"foo\"; expected 'gp_hedge', 'EI', 'LCB' or 'PI'",
+        ),
+        (
+            "skopt", {"estimater": "GP"},
+            "strategy_options.estimater: found an unknown key; known are acquisition, estimator, "
+            "startup_trials; did you mean 'estimator'?",
+        ),
+        (
+            "gp", {"startup_trials": 0},
+            "strategy_options.startup_trials: found 0; expected at least 1",
+        ),
+        (
+            "gp", {"seed": 1},
+            "strategy_options.seed: found an unknown key; known are startup_trials; "
+            "it stands at the top",
+        ),
+        ("tpe", {"a": 1, "b": 2}, "strategy_options: found a, b; tpe takes no options"),
+    ],
+)  # fmt: skip
+def test_wrong_options(strategy: str, options: dict[str, Any], problem: str) -> None:
+    """Each is named with its key in the study file, and what would be right."""
+    with pytest.raises(SpecError) as raised:
+        load_strategy(make_spec({"strategy": strategy, "strategy_options": options}))
+    assert raised.value.problems == [problem]
+
+
+def test_all_wrong_options_at_once() -> None:
+    """Two mistakes, two problems."""
+    options = {"acquisition": "foo", "estimator": 3}
+    with pytest.raises(SpecError) as raised:
+        load_strategy(make_spec({"strategy": "skopt", "strategy_options": options}))
+    assert len(raised.value.problems) == 2
+
+
+def test_options_reach_the_sampler() -> None:
+    """The one that is asked to start at once models the second trial."""
+    spec = make_spec({"strategy": "gp", "strategy_options": {"startup_trials": 3}})
+    sampler: Any = load_strategy(spec).sampler(Situation(SPACE, 1, 0))
+    assert sampler._n_startup_trials == 3
+
+
+def test_a_plug_in_needs_no_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of another package that knows of none is made with nothing."""
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[hpo.strategies]\nother = other_strategy:Other\n")
+    (tmp_path / "other_strategy.py").write_text(
+        "class Other:\n    def __init__(self):\n        pass\n"
+        "    def points(self, space, seed):\n        return None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert type(load_strategy(make_spec({"strategy": "other"}))).__name__ == "Other"
+    del sys.modules["other_strategy"]

@@ -1,36 +1,30 @@
-"""The Bayesian default: a few evenly spread trials, then the tree-structured Parzen estimator.
+"""The default: published configurations first, then a Gaussian process that may overrule them.
 
-Ten independent draws, TPE's own start, leave holes as wide as the narrow good region of a
-learning rate; the points of a scrambled Sobol sequence do not (Owen 1998).
+See `hpo.strategies.gp` for the method and its sources.
 """
 
-import warnings
-
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from typing_extensions import override
 
+from hpo.space import SearchSpace
 from hpo.strategies import Situation, Strategy
-
-SPREAD_TRIALS = 8
+from hpo.strategies.bayes_sampler import BayesSampler
+from hpo.strategies.published import expectations, starts
 
 
 class Bayes(Strategy):
-    """Spreads the first trials over the space, then models it."""
+    """Tries what is published, spreads a few trials, then models the space."""
+
+    @override
+    def told(self, space: SearchSpace) -> list[str]:
+        expected = expectations(space)
+        words = [f"{name} near {prior.center}" for name, prior in expected.items()]
+        lines = [f"expected until trials say otherwise: {', '.join(words)}"] if words else []
+        first = [f"learning_rate {params['learning_rate']:g}" for params in starts(expected)]
+        if first:
+            lines.append(f"tried first: that with {', then with '.join(first)}")
+        return lines
 
     @override
     def sampler(self, situation: Situation) -> BaseSampler:
-        seed = situation.derived_seed()
-        if situation.index >= SPREAD_TRIALS:
-            return TPESampler(n_startup_trials=0, seed=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            # The storage keeps the place in the sequence, so the seed must be the study's. The
-            # first trial of all and every category are drawn apart, with the trial's own seed.
-            return QMCSampler(
-                qmc_type="sobol",
-                scramble=True,
-                seed=situation.seed,
-                independent_sampler=RandomSampler(seed=seed),
-                warn_independent_sampling=False,
-            )
+        return BayesSampler(situation.space, seed=situation.seed, index=situation.index)

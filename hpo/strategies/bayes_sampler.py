@@ -1,0 +1,76 @@
+"""The default strategy as an Optuna sampler: what the storage holds in, one configuration out."""
+
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
+from typing_extensions import override
+
+from hpo.space import SearchSpace
+from hpo.strategies.axes import Axes
+from hpo.strategies.gp.proposal import History, propose
+from hpo.strategies.losses import losses_of
+from hpo.strategies.whole_space import WholeSpaceSampler
+from hpo.trials import params_of
+
+
+class BayesSampler(WholeSpaceSampler):
+    """Proposes by a Gaussian process; see `hpo.strategies.gp`.
+
+    Args:
+        space: the whole space; without one, the parameters that all finished trials share, as
+            Optuna's samplers do, and random draws of the others.
+        seed: the study's: with the same trials in the storage it proposes the same.
+        index: the trial's place in the study; by default its number.
+    """
+
+    def __init__(
+        self, space: SearchSpace | None = None, *, seed: int | None = None, index: int | None = None
+    ) -> None:
+        super().__init__(space, seed)
+        self._seed = int(np.random.default_rng(seed).integers(2**31)) if seed is None else seed
+        self._index = index
+
+    @override
+    def reseed_rng(self) -> None:
+        super().reseed_rng()
+        self._seed = int(np.random.default_rng().integers(2**31))
+
+    @override
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        self._raise_error_if_multi_objective(study)
+        if not search_space or self._is_drawn(params_of(trial), search_space):
+            return {}
+        axes = Axes(search_space, self._space)
+        others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
+        ended = [
+            (row, loss)
+            for each, loss in losses_of(others, maximize=_maximizes(study))
+            if (row := axes.row(params_of(each))) is not None
+        ]
+        pending = [
+            row
+            for each in others
+            if not each.state.is_finished()
+            and self._is_drawn(params_of(each), search_space)
+            and (row := axes.row(params_of(each))) is not None
+        ]
+        history = History(
+            axes.stacked([row for row, _ in ended]),
+            -np.array([loss for _, loss in ended]),
+            axes.stacked(pending),
+        )
+        index = trial.number if self._index is None else self._index
+        row = propose(axes.space, history, axes.prior(), self._seed, index)
+        if row is None:  # every configuration was tried: any may be tried again
+            shares = np.random.default_rng([self._seed, index]).random((1, len(axes.names)))
+            (row,) = axes.space.spread(shares)
+        return axes.params(row)
+
+
+def _maximizes(study: Study) -> bool:
+    return bool(study.direction == StudyDirection.MAXIMIZE)

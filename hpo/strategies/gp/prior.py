@@ -1,0 +1,95 @@
+"""What is expected before the first trial, in a form that data can overrule."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hpo.strategies.gp.dimensions import Array
+
+BELIEF = 0.5  # how much better, in deviations of the score, the expected values are thought to be
+DOUBT = 0.5  # the standard deviation of that number
+LENGTH = 0.67  # the distance over which a score changes, where nothing else is said
+LENGTH_PER_SPREAD = 2.3
+
+
+@dataclass(frozen=True)
+class Around:
+    """A good value of a numeric dimension is expected here, in coordinates.
+
+    A narrow spread also says that the score is sensitive to the dimension.
+
+    Args:
+        center: the coordinate.
+        spread: the standard deviation round it; above zero.
+    """
+
+    center: float
+    spread: float
+
+    def bump(self, column: Array) -> Array:
+        """Return 1 at the best expectation, towards 0 away from it; (n,) to (n,)."""
+        return np.asarray(np.exp(-0.5 * ((column - self.center) / self.spread) ** 2))
+
+
+@dataclass(frozen=True)
+class Among:
+    """Good categories are expected in these proportions (one weight a category, none negative)."""
+
+    weights: tuple[float, ...]
+
+    def bump(self, column: Array) -> Array:
+        """Return 1 at the best expectation, towards 0 away from it; (n,) to (n,)."""
+        weights = np.array([*self.weights, 0.0])  # the last one for ABSENT, which is -1
+        return np.asarray(weights[column.astype(int)] / max(weights.max(), 1e-12))
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Expectations about single dimensions, and configurations to try first.
+
+    Each expectation is a term of the model's mean whose coefficient is learnt beside the rest
+    (basis functions with a Gaussian weight: Rasmussen & Williams 2006, section 2.7), so that one
+    that is wrong loses its weight with the first contrary observations, and only that one. A factor
+    on the acquisition that fades by the count of trials (piBO, Hvarfner et al. 2022,
+    https://arxiv.org/abs/2204.11051) holds on to a wrong prior when trials are few.
+
+    Args:
+        expectations: index of the dimension -> what is expected there.
+        starts: rows of configurations (k, P); NaN where a configuration says nothing.
+    """
+
+    expectations: Mapping[int, Around | Among] = field(default_factory=dict)
+    starts: Array = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def lengths(self, dimensions: int) -> Array:
+        """Return over which distance the score is expected to change, in coordinates; (P,)."""
+        lengths = np.full(dimensions, LENGTH)
+        for column, expected in self.expectations.items():
+            if isinstance(expected, Around):
+                lengths[column] = np.clip(LENGTH_PER_SPREAD * expected.spread, 0.1, LENGTH)
+        return lengths
+
+    def terms(self, rows: Array) -> Array:
+        """Return the terms of the mean, one a dimension with an expectation; (n, P) to (n, H)."""
+        bumps = [expected.bump(rows[:, i]) for i, expected in self.expectations.items()]
+        return np.stack(bumps, axis=1) if bumps else np.zeros((len(rows), 0))
+
+    def bend(self, shares: Array, trust: float) -> Array:
+        """Return shares in [0, 1] drawn towards what is expected of numeric dimensions; (n, P).
+
+        Args:
+            shares: of a draw that prefers nothing.
+            trust: the weight of the expectation beside the even draw, in [0, 1].
+        """
+        bent = shares.copy()
+        grid = np.linspace(0, 1, 513)
+        for column, expected in self.expectations.items():
+            if not isinstance(expected, Around):
+                continue
+            density = expected.bump(grid) + 1e-12
+            density = trust * density / density.mean() + (1 - trust)
+            steps = (density[1:] + density[:-1]) / 2
+            reached = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
+            bent[:, column] = np.interp(shares[:, column], reached, grid)
+        return bent

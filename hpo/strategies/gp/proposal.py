@@ -1,0 +1,171 @@
+"""The next configuration to try.
+
+Start configurations and an even design first, then whatever promises most: the maximum of the
+augmented expected improvement under a Gaussian process. Nothing is kept between calls.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
+
+from hpo.strategies.gp.acquisition import log_augmented_improvement
+from hpo.strategies.gp.candidates import (
+    improved,
+    latin_hypercube,
+    propose_candidates,
+    unseen,
+)
+from hpo.strategies.gp.dimensions import Array
+from hpo.strategies.gp.encoding import Space, key_of
+from hpo.strategies.gp.prior import BELIEF, DOUBT, Prior
+from hpo.strategies.gp.surrogate import Sample, Surrogate, fit
+from hpo.strategies.gp.warping import warp_by_source
+
+DESIGN = 3  # evenly spread trials after the start configurations
+DESIGN_TRUST = 0.5  # share of them that is drawn by the prior
+SETTLED = 24  # from here on every second trial is spent at the highest mean, which noise hides
+LISTED = 2048  # a space of so many configurations is searched one by one
+MODELLED = 300  # observations in the model at most: half of them the best, half drawn from the rest
+FITTED = 150  # of them, in the fit of its parameters
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known.
+
+    Args:
+        rows: configurations that were tried (n, P).
+        values: what they scored, larger is better; not finite where they failed; (n,).
+        pending: configurations that are being tried (m, P).
+        source: 0 where this study tried it, another number for each other one; (n,) or None.
+            Other studies' scores are compared within their study only, and may be tried again.
+        extra_noise: of each observation, in variances of the score, beside the noise of all; (n,)
+            or None.
+    """
+
+    rows: Array
+    values: Array
+    pending: Array
+    source: Array | None = None
+    extra_noise: Array | None = None
+
+    def own(self) -> Array:
+        """Return which observations are this study's; (n,)."""
+        return np.ones(len(self.values), bool) if self.source is None else self.source == 0
+
+
+def propose(space: Space, history: History, prior: Prior, seed: int, index: int) -> Array | None:
+    """Return the row (P,) of a configuration that is neither tried nor pending.
+
+    Args:
+        space: what is searched; P dimensions.
+        history: what is known.
+        prior: what is expected.
+        seed: the study's; the design is drawn with it, so that all workers draw the same.
+        index: how many trials were begun before this one. The same arguments give the same row.
+
+    Returns:
+        None where every configuration of the space was tried or is pending.
+    """
+    rng = default_rng([seed, index])
+    seen = {key_of(row) for row in (*history.rows[history.own()], *history.pending)}
+    planned = plan(space, prior, seed)
+    if index < len(planned) and key_of(planned[index]) not in seen:
+        return np.asarray(planned[index])
+    if np.isfinite(history.values).sum() < 2:
+        shares = (prior.bend(rng.random((64, len(space))), DESIGN_TRUST) for _ in range(16))
+        return _first(space, (row for some in shares for row in space.spread(some)), seen)
+    return _first(space, _promising(space, history, prior, (rng, index), seen), seen)
+
+
+def plan(space: Space, prior: Prior, seed: int) -> Array:
+    """Return the configurations that are tried before the model is asked; (k + DESIGN, P).
+
+    What a start configuration leaves open is drawn evenly.
+    """
+    rng = default_rng(np.random.SeedSequence([seed, 0x6465736967]))
+    design = prior.bend(latin_hypercube(DESIGN, len(space), rng), DESIGN_TRUST)
+    rows = space.spread(design)
+    if not len(prior.starts):
+        return rows
+    drawn = space.all_existing(latin_hypercube(len(prior.starts), len(space), rng))
+    starts = np.where(np.isnan(prior.starts), drawn, prior.starts)
+    return np.concatenate([space.settle(starts), rows])
+
+
+def _promising(
+    space: Space, history: History, prior: Prior, turn: tuple[Generator, int], seen: set[bytes]
+) -> Iterator[Array]:
+    """Yield configurations, the most promising first."""
+    rng, index = turn
+    model, best, tops = _model(space, history, prior, rng)
+
+    def promise(rows: Array) -> Array:
+        if index >= SETTLED and index % 2 == 0:
+            return model.mean(space.features(rows), prior.terms(rows))
+        mean, deviation = model.predict(space.features(rows), prior.terms(rows))
+        return log_augmented_improvement(mean, deviation, best, model.noise)
+
+    if space.size <= LISTED:
+        rows = np.array([row for row in space.table() if key_of(row) not in seen])
+        promises = promise(rows) if len(rows) else np.zeros(0)
+    else:
+        rows = propose_candidates(space, tops, prior, rng)
+        rows, promises = improved(space, rows, promise, rng)
+    yield from rows[np.argsort(-promises, kind="stable")]
+    if space.size > LISTED:
+        yield from space.spread(rng.random((1024, len(space))))
+
+
+def _model(
+    space: Space, history: History, prior: Prior, rng: Generator
+) -> tuple[Surrogate, float, Array]:
+    """Return the model, the best mean of a configuration tried, and the best configurations."""
+    own = history.own()
+    source = np.zeros(len(own)) if history.source is None else history.source
+    scores = warp_by_source(history.values, source)
+    extra = np.zeros(len(own)) if history.extra_noise is None else history.extra_noise
+    kept = _thinned(scores, MODELLED, rng)
+    rows, own = history.rows[kept], own[kept]
+    terms = prior.terms(rows)
+    sample = Sample(space.features(rows), space.owners, terms, scores[kept], extra[kept])
+    belief = (BELIEF, DOUBT)
+    parameters = fit(
+        sample.part(_thinned(sample.scores, FITTED, rng)), prior.lengths(len(space)), belief
+    )
+    model = Surrogate(sample, parameters, belief)
+    mean = model.mean(sample.features, terms)
+    known = own if own.any() else np.ones(len(own), bool)
+    order = np.argsort(-np.where(known, mean, -np.inf), kind="stable")
+    tops = rows[order[: max(3, int(np.ceil(0.2 * known.sum())))]]
+    if len(history.pending):  # at their posterior mean: Ginsbourger et al. 2010, kriging believer
+        features, more = space.features(history.pending), prior.terms(history.pending)
+        believed = Sample(
+            np.concatenate([sample.features, features]),
+            sample.owners,
+            np.concatenate([terms, more]),
+            np.concatenate([sample.scores, model.mean(features, more)]),
+            np.concatenate([sample.extra_noise, np.zeros(len(features))]),
+        )
+        model = Surrogate(believed, parameters, belief)
+    return model, float(mean[known].max()), tops
+
+
+def _thinned(scores: Array, most: int, rng: Generator) -> NDArray[np.intp]:
+    """Return which observations to keep: the best half, the other half drawn from the rest."""
+    order = np.argsort(-scores, kind="stable")
+    if len(order) <= most:
+        return np.arange(len(order))
+    drawn = rng.choice(order[most // 2 :], most - most // 2, replace=False)
+    return np.sort(np.concatenate([order[: most // 2], drawn]))
+
+
+def _first(space: Space, rows: Iterator[Array], seen: set[bytes]) -> Array | None:
+    """Return the first row that was not seen; None where there is none in the whole space."""
+    found = next((row for row in rows if key_of(row) not in seen), None)
+    if found is None and np.isfinite(space.size):
+        return unseen(space, seen, key_of)
+    return found

@@ -1,0 +1,142 @@
+"""The default strategy between Optuna and its numerical core; the core: `tests/gp`."""
+
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from hpo.parameters import Prior
+from hpo.space import SearchSpace
+from hpo.strategies import Situation
+from hpo.strategies.bayes import Bayes
+from hpo.strategies.distributions import distributions_of
+from hpo.strategies.published import expectations, starts
+from tests.test_space import CONDITIONAL, exists
+
+RATE = {"type": "float", "low": 1e-6, "high": 1e-3, "log": True}
+BATCH = {"type": "choice", "values": [8, 16, 32]}
+EPOCHS = {"type": "int", "low": 1, "high": 6}
+FINE_TUNING = {
+    "learning_rate": RATE,
+    "per_device_train_batch_size": BATCH,
+    "num_train_epochs": EPOCHS,
+    "lr_scheduler_type": {"type": "choice", "values": ["cosine", "linear"]},
+    "adam_beta1": {"type": "float", "low": 0.8, "high": 0.95},
+}
+
+
+def space_of(**changes: Any) -> SearchSpace:
+    """Return a space of fine-tuning, with some parameters changed."""
+    return SearchSpace.model_validate({**FINE_TUNING, **changes})
+
+
+def ask(study: optuna.Study, space: SearchSpace, index: int, seed: int = 1) -> dict[str, Any]:
+    """Draw one trial as a worker does."""
+    study.sampler = Bayes().sampler(Situation(space, seed, index))
+    return dict(space.suggest(study.ask()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "center", "spread"),
+    [
+        ({}, "learning_rate", 3e-5, 2.8),
+        ({"learning_rate": {**RATE, "prior": {"center": 4e-4, "spread": 3.0}}}, "learning_rate",
+         4e-4, 3.0),
+        ({"learning_rate": {"type": "float", "low": 0.0, "high": 1e-3}}, "learning_rate",
+         3e-5, 5.4e-5),
+        ({"learning_rate": {"type": "choice", "values": [1e-5, 3e-5]}}, "learning_rate", 3e-5, 1.0),
+        ({}, "per_device_train_batch_size", 16, 1.0),
+        ({}, "num_train_epochs", 3, 1.0),
+        ({}, "lr_scheduler_type", "linear", 1.0),
+        ({"weight_decay": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}},
+         "weight_decay", 0.01, 6.0),
+    ],
+)  # fmt: skip
+def test_what_is_expected(changes: Any, name: str, center: Any, spread: float) -> None:
+    """What the study says, else what is published, in the units of the parameter."""
+    expected = expectations(space_of(**changes))[name]
+    assert expected.center == center
+    assert expected.spread == pytest.approx(spread)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning_rate": {**RATE, "low": 1e-4}},
+        {"learning_rate": {"type": "choice", "values": [1e-4, 1e-3]}},
+        {"learning_rate": {"type": "choice", "values": [True]}},
+    ],
+)
+def test_what_is_published_elsewhere_is_not_expected(changes: Any) -> None:
+    """Nothing is made up for a range that does not hold it; and then nothing is tried first."""
+    expected = expectations(space_of(**changes))
+    assert "learning_rate" not in expected
+    assert "adam_beta1" not in expected
+    assert starts(expected) == []
+
+
+def test_published_configurations_come_first() -> None:
+    """In the order of the tickets, whoever holds them and whatever has ended meanwhile."""
+    study = optuna.create_study(direction="maximize")
+    published = {
+        "learning_rate": 3e-5, "per_device_train_batch_size": 16, "num_train_epochs": 3,
+        "lr_scheduler_type": "linear",
+    }  # fmt: skip
+    second = ask(study, space_of(), 1)
+    first = ask(study, space_of(), 0)
+    assert first.pop("adam_beta1") != second.pop("adam_beta1")
+    assert first == pytest.approx(published)
+    assert second == pytest.approx({**published, "learning_rate": 2e-5})
+    third = ask(study, space_of(), 2)
+    assert third["learning_rate"] not in {2e-5, 3e-5}
+
+
+def test_conditions_hold() -> None:
+    """What is proposed exists; the model reads configurations that lack different parameters."""
+    study = optuna.create_study(direction="maximize")
+    drawn = []
+    for index in range(10):
+        study.sampler = Bayes().sampler(Situation(CONDITIONAL, 3, index))
+        trial = study.ask()
+        params = CONDITIONAL.suggest(trial)
+        assert set(params) == exists(params)
+        study.tell(trial, float(params["optimizer"] == "sgd"))
+        drawn.append(tuple(sorted(params.items(), key=str)))
+    assert len(set(drawn)) == 10  # all there are, none twice
+
+
+def test_what_others_queued_is_no_hindrance() -> None:
+    """A value that is none of the space's, or a part of a configuration, queued through Optuna."""
+    study = optuna.create_study(direction="maximize")
+    space = space_of()
+    other = distributions_of(
+        space_of(lr_scheduler_type={"type": "choice", "values": ["constant", "linear"]})
+    )
+    params = ask(study, space, 0)
+    alien = {**params, "lr_scheduler_type": "constant"}
+    study.add_trial(create_trial(params=alien, distributions=other, value=1.0))
+    study.enqueue_trial({"learning_rate": 1e-4})
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"reason": "diverged"}))
+    study.tell(0, 0.5)
+    for index in range(3, 9):
+        study.sampler = Bayes().sampler(Situation(space, 1, index))
+        trial = study.ask()
+        assert not list(space.misfits(space.suggest(trial)))
+        study.tell(trial, 0.1 * index)
+
+
+def test_a_prior_that_is_wrong_is_overruled() -> None:
+    """The optimum lies three deviations off what is expected, and is found all the same."""
+    prior = Prior(center=3e-6, spread=2.8)
+    space = space_of(learning_rate={**RATE, "prior": prior.model_dump()})
+    study = optuna.create_study(direction="maximize")
+
+    def score(params: dict[str, Any]) -> float:
+        return -abs(float(params["learning_rate"]) - 2e-4) / 2e-4
+
+    for index in range(25):
+        study.sampler = Bayes().sampler(Situation(space, 1, index))
+        trial = study.ask()
+        study.tell(trial, score(dict(space.suggest(trial))))
+    assert study.best_value > -0.2

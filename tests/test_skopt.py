@@ -1,0 +1,270 @@
+"""scikit-optimize as a sampler: what it is told of a study, and what it makes of it."""
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+from skopt import Optimizer
+
+from hpo.space import SearchSpace
+from hpo.strategies.distributions import distributions_of, existing
+from hpo.strategies.losses import best_and_latest, losses_of
+from hpo.strategies.skopt_gp import SkoptOptions, SkoptSampler
+from hpo.strategies.unit_cube import UnitCube
+from hpo.trials import ABANDONED, HANDED_BACK, REASON
+
+FLOATS = st.floats(-1e6, 1e6)
+POSITIVE = st.floats(1e-9, 1e6)
+
+
+def ordered(low: Any, high: Any) -> tuple[Any, Any]:
+    """Return two numbers, the smaller first and the other one larger."""
+    low, high = sorted((low, high))
+    return low, high + (low == high)
+
+
+DISTRIBUTIONS: st.SearchStrategy[BaseDistribution] = st.one_of(
+    st.builds(lambda a, b: FloatDistribution(*ordered(a, b)), FLOATS, FLOATS),
+    st.builds(lambda a, b: FloatDistribution(*ordered(a, b), log=True), POSITIVE, POSITIVE),
+    st.builds(
+        lambda low, step, count: FloatDistribution(low, round(low + step * count, 6), step=step),
+        st.integers(-50, 50).map(lambda each: each / 10),
+        st.sampled_from([0.1, 0.25, 0.3, 2.0]),
+        st.integers(1, 50),
+    ),
+    st.builds(
+        lambda low, step, count: IntDistribution(low, low + step * count, step=step),
+        st.integers(-100, 100), st.integers(1, 7), st.integers(1, 50),
+    ),
+    st.builds(
+        lambda a, b: IntDistribution(*ordered(a, b), log=True),
+        st.integers(1, 10**6), st.integers(1, 10**6),
+    ),
+    st.lists(st.integers() | st.text(), min_size=2, max_size=5, unique=True).map(
+        CategoricalDistribution
+    ),
+)  # fmt: skip
+
+
+@given(DISTRIBUTIONS, st.floats(0, 1))
+def test_points_and_configurations(distribution: BaseDistribution, share: float) -> None:
+    """Any point is a configuration of the space, in plain Python, whose point is the same."""
+    cube = UnitCube({"p": distribution})
+    category = isinstance(distribution, CategoricalDistribution)
+    point = (float(round(share * (cube.size - 1))) if category else share,)
+    value = cube.params(point)["p"]
+    assert distribution._contains(distribution.to_internal_repr(value))
+    assert type(value) in {int, float, str}
+    again = cube.point({"p": value})
+    assert 0 <= again[0] <= max(1, cube.size - 1)
+    same = cube.params(again)["p"]
+    assert same == value or math.isclose(same, value, rel_tol=1e-9, abs_tol=1e-9)
+    if cube.size <= 60:
+        assert again in set(cube.points())
+        assert len(set(cube.points())) == cube.size
+
+
+def test_ends_of_ranges_are_reached() -> None:
+    """Both ends of each axis are the ends of the range."""
+    ranges = {
+        "a": FloatDistribution(1e-5, 0.3, log=True), "b": FloatDistribution(0.1, 0.7, step=0.1),
+        "c": IntDistribution(1, 64, log=True), "d": IntDistribution(2, 8, step=3),
+    }  # fmt: skip
+    cube = UnitCube(ranges)
+    assert cube.params((0.0,) * 4) == {"a": 1e-5, "b": 0.1, "c": 1, "d": 2}
+    assert cube.params((1.0,) * 4) == {"a": 0.3, "b": 0.7, "c": 64, "d": 8}
+    assert cube.point({}) == (0.5,) * 4
+
+
+@pytest.mark.parametrize("params", [{}, {"other": 1}, {"p": "none of them"}])
+def test_trials_that_are_nowhere(params: Mapping[str, Any]) -> None:
+    """Those that drew nothing of the space, or a value that it has not."""
+    assert UnitCube({"p": CategoricalDistribution(["a", "b"])}).place(params) is None
+
+
+def trial(state: TrialState, *values: float, reason: str | None = None) -> FrozenTrial:
+    """Return a trial that reported some values, the last of them its own."""
+    complete = state == TrialState.COMPLETE
+    return optuna.create_trial(
+        state=state,
+        value=values[-1] if complete else None,
+        intermediate_values=dict(enumerate(values)),
+        user_attrs={} if reason is None else {REASON: reason},
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "loss"),
+    [
+        (trial(TrialState.COMPLETE, 9.0, 0.5), -0.5),
+        (trial(TrialState.COMPLETE, math.inf), -0.9),
+        (trial(TrialState.COMPLETE, -math.inf), -0.1),
+        (trial(TrialState.PRUNED, 0.7, 0.2), -0.7),
+        (trial(TrialState.PRUNED, math.nan, 0.2), -0.2),
+        (trial(TrialState.PRUNED, math.nan), -0.1),
+        (trial(TrialState.PRUNED), None),
+        (trial(TrialState.FAIL, reason="diverged"), -0.1),
+        (trial(TrialState.FAIL, 0.8, reason="out of memory"), -0.1),
+        (trial(TrialState.FAIL, 0.8, reason=ABANDONED), None),
+        (trial(TrialState.FAIL, 0.8, reason=HANDED_BACK), None),
+        (trial(TrialState.FAIL, 0.8), None),
+        (trial(TrialState.RUNNING, 0.8), None),
+        (trial(TrialState.WAITING), None),
+    ],
+)
+def test_what_a_trial_is_worth(one: FrozenTrial, loss: float | None) -> None:
+    """Beside trials of 0.1 and 0.9, to be maximised, and the mirror image to be minimised."""
+    others = [trial(TrialState.COMPLETE, 0.1), trial(TrialState.COMPLETE, 0.9)]
+    found = losses_of([*others, one], maximize=True)
+    assert [each for _, each in found] == [-0.1, -0.9] + ([] if loss is None else [loss])
+
+
+def test_minimising_takes_values_as_they_are() -> None:
+    """The best report of a pruned trial is its smallest, and the worst loss the largest."""
+    trials = [trial(TrialState.COMPLETE, 0.1), trial(TrialState.PRUNED, 0.3, 0.7),
+              trial(TrialState.FAIL, reason="diverged")]  # fmt: skip
+    assert [loss for _, loss in losses_of(trials, maximize=False)] == [0.1, 0.3, 0.3]
+
+
+def test_nothing_is_known_before_a_value_is_finite() -> None:
+    """Failures alone have no worst value."""
+    assert losses_of([trial(TrialState.FAIL, reason="diverged")], maximize=True) == []
+
+
+def test_the_best_and_the_latest_are_kept() -> None:
+    """Two of the best, then the latest, in the order of the study."""
+    examples = list(zip("abcdef", [3.0, 1.0, 2.0, 9.0, 8.0, 7.0], strict=True))
+    assert [name for name, _ in best_and_latest(examples, 4)] == ["b", "c", "e", "f"]
+    assert best_and_latest(examples, 6) == examples
+
+
+SPACE = SearchSpace.model_validate({"rate": {"type": "float", "low": 0.0, "high": 1.0}})
+SOON = SkoptOptions(startup_trials=3, acquisition="EI")
+
+
+def proposed(study: optuna.Study, **options: Any) -> float:
+    """Return the rate that is proposed next."""
+    settings = SOON.model_copy(update=options)
+    study.sampler = SkoptSampler(SPACE, seed=1, options=settings)
+    return float(SPACE.suggest(study.ask())["rate"])
+
+
+def study_of(values: Mapping[float, float | TrialState], reason: str | None = None) -> optuna.Study:
+    """Return a study, to be maximised, with trials of some rates: a value, or a state."""
+    study = optuna.create_study(direction="maximize")
+    for rate, value in values.items():
+        known = isinstance(value, float)
+        study.add_trial(
+            optuna.create_trial(
+                state=TrialState.COMPLETE if isinstance(value, float) else value,
+                value=value if isinstance(value, float) else None,
+                params={"rate": rate},
+                distributions=distributions_of(SPACE),
+                user_attrs={} if known or reason is None else {REASON: reason},
+            )
+        )
+    return study
+
+
+RISING = {0.1: 0.1, 0.2: 0.2, 0.3: 0.3, 0.4: 0.4, 0.5: 0.5}
+CLIFF = {0.65: TrialState.FAIL, 0.8: TrialState.FAIL, 0.95: TrialState.FAIL}
+
+
+@pytest.mark.parametrize("estimator", ["GP", "RF", "ET"])
+def test_infeasible_regions_are_learnt(estimator: str) -> None:
+    """Where scores rise towards a cliff, it climbs, but not where trials diverged."""
+    assert proposed(study_of({**RISING, **CLIFF}, ABANDONED), estimator="GP") > 0.65
+    assert proposed(study_of({**RISING, **CLIFF}, "diverged"), estimator=estimator) < 0.65
+
+
+def test_proposals_are_taken() -> None:
+    """Optuna draws at random, without a word, where a proposal does not fit its distribution."""
+    space = SearchSpace.model_validate({
+        "a": {"type": "float", "low": 0.1, "high": 0.75, "step": 0.1},
+        "b": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+        "c": {"type": "int", "low": 0, "high": 11, "step": 4},
+        "d": {"type": "int", "low": 1, "high": 64, "log": True},
+        "e": {"type": "choice", "values": [False, True]},
+        "f": {"type": "choice", "values": ["x", "y", "z"]},
+    })  # fmt: skip
+    study = optuna.create_study(sampler=SkoptSampler(space, seed=1, options=SOON))
+    for _ in range(6):
+        asked = study.ask()
+        proposal = dict(asked.relative_params)
+        assert space.suggest(asked) == proposal
+        study.tell(asked, proposal["a"])
+
+
+def test_running_trials_are_avoided() -> None:
+    """What a running trial tries is not tried beside it."""
+    alone = proposed(study_of(RISING))
+    beside = proposed(study_of({**RISING, alone: TrialState.RUNNING}))
+    assert abs(alone - beside) > 0.05
+
+
+def test_values_that_overflow() -> None:
+    """Two that cannot be squared are no reason to stop."""
+    assert 0 <= proposed(study_of({**RISING, 0.6: 1e308, 0.7: -1e308})) <= 1
+
+
+@pytest.mark.parametrize("acquisition", ["gp_hedge", "EI", "LCB", "PI"])
+@pytest.mark.parametrize("estimator", ["GP", "RF", "ET"])
+def test_every_pair_of_options(acquisition: str, estimator: str) -> None:
+    """All of them propose a value, and warn of nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rate = proposed(study_of(RISING), acquisition=acquisition, estimator=estimator)
+    assert 0 <= rate <= 1
+
+
+def test_no_fit_for_a_trial_that_has_its_parameters() -> None:
+    """A trial that continues an earlier attempt is left alone."""
+    study = study_of(RISING)
+    study.sampler = SkoptSampler(SPACE, seed=1, options=SOON)
+    study.enqueue_trial({"rate": 0.25})
+    asked = study.ask()
+    assert asked.relative_params == {}
+    assert SPACE.suggest(asked) == {"rate": 0.25}
+
+
+def test_upstream_takes_its_gbrt_for_no_regressor() -> None:
+    """The estimator that is not offered cannot be used."""
+    with pytest.raises(ValueError, match="has to be a regressor"):
+        Optimizer([(0.0, 1.0)], base_estimator="GBRT")
+
+
+def test_parameters_that_exist() -> None:
+    """What depends on a missing parameter is missing too; a single value is always there."""
+    space = SearchSpace.model_validate({
+        "only": {"type": "choice", "values": ["x"]},
+        "a": {"type": "choice", "values": [1, 2], "when": {"only": "x"}},
+        "b": {"type": "choice", "values": [1, 2], "when": {"a": 1}},
+        "c": {"type": "int", "low": 1, "high": 3, "when": {"b": 2}},
+    })  # fmt: skip
+    assert existing(space, {"a": 1, "b": 2, "c": 3}) == {"a": 1, "b": 2, "c": 3}
+    assert existing(space, {"a": 2, "b": 2, "c": 3}) == {"a": 2}
+
+
+@given(st.integers(1, 50), st.integers(1, 9), st.booleans())
+def test_distributions_are_those_of_a_trial(low: int, step: int, log: bool) -> None:
+    """Drawing stores the very distributions that are known before."""
+    space = SearchSpace.model_validate({
+        "f": {"type": "float", "low": low, "high": low + 1, "step": step / 10},
+        "i": {"type": "int", "low": low, "high": low + 20, "step": 1 if log else step, "log": log},
+        "c": {"type": "choice", "values": [True, False]},
+    })  # fmt: skip
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask()
+    space.suggest(trial)
+    assert trial.distributions == distributions_of(space)
