@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--model", help="folder of a pretrained model")
     parser.add_argument("--rounds", type=int, default=20)
     args = parser.parse_args()
-    data, model = sources.wnut17(args.data), args.model or sources.minilm()
+    data, model = sources.folder("wnut17", args.data), args.model or sources.minilm()
     if data is None or model is None:
         sys.exit("freezing: found no WNUT-17 or no model; see benchmarks/README.md")
     with tempfile.TemporaryDirectory() as folder:

