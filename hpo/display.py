@@ -1,6 +1,7 @@
 """How studies are written for a person: tables, durations, the conclusion of a run."""
 
 import json
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
