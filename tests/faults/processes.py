@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,8 +71,9 @@ class Process:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it is there to get one."""
-        if not self.over():
-            os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # it may go at any moment
+            if not self.over():
+                os.kill(self.pid, number)
 
     def stop(self) -> None:
         """Stop it, and wait until it is stopped."""
