@@ -74,7 +74,9 @@ def _example(text: str) -> str:
 
 
 STRATEGY = click.option(
-    "--strategy", metavar="S", help="Instead of the study file's: bayes, grid, random, tpe."
+    "--strategy",
+    metavar="S",
+    help="Instead of the study file's: bayes, tpe, gp, skopt, random, grid.",
 )
 STORAGE = click.option(
     "--storage", "storage_url", metavar="URL", envvar="HPO_STORAGE",

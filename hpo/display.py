@@ -66,7 +66,7 @@ def holder(ticket: TicketView) -> str:
     if ticket.epoch > 1:
         words.append(f"attempt {ticket.epoch}")
     if ticket.deaths:
-        words.append(count(ticket.deaths, "worker") + " died of it")
+        words.append(count(ticket.deaths, "attempt") + " lost")
     if ticket.idle is not None:
         words.append(f"last progress {duration(ticket.idle)} ago")
     if ticket.idle is not None and is_gone(ticket.worker or ""):

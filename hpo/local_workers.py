@@ -135,6 +135,7 @@ class LocalWorkers:
         while not all(worker.over for worker in self._workers):
             if stop.requested() and not self._told:
                 self._told = True
+                self.say("the workers save and leave; Ctrl-C again lets them leave at once")
                 self._signal(stop.signal or signal.SIGTERM)
             try:
                 for worker in self._workers:
@@ -216,7 +217,10 @@ class LocalWorkers:
         worker.code, worker.not_before = None, 0.0
         self._write(worker)
         device = "" if worker.gpu is None else f", GPU {worker.gpu}"
-        self.say(f"worker {worker.number} started, process {worker.process.pid}{device}")
+        self.say(
+            f"worker {worker.number} started, process {worker.process.pid}{device}, "
+            f"log {self._log(worker)}"
+        )
 
     def _write(self, worker: _Worker) -> None:
         """Write who has the place of a worker, and how it ended."""

@@ -39,10 +39,23 @@ def end_trials_of_the_dead(work: Work) -> None:
 
 
 def wait_for_leases(work: Work) -> None:
-    """Wait until whoever still holds a ticket has renewed its lease, or is known to be gone."""
-    left = work.tickets.open(None)
-    end = time.monotonic() + max((ticket.lease or 0.0 for ticket in left), default=0.0)
-    while any(ticket.state == HELD for ticket in left) and time.monotonic() < end:
-        end_leases_of_the_dead(work, left)
-        time.sleep(min(_POLL, max(0.0, end - time.monotonic())))
+    """Wait until whoever still holds a ticket is known to be alive, or gone, or its lease is over.
+
+    Alive is whoever runs on this machine, or has renewed the lease since.
+    """
+    began = time.monotonic()
+    first: dict[tuple[int, int], float] = {}  # ticket and claim -> when its lease was to end
+    while True:
         left = work.tickets.open(None)
+        end_leases_of_the_dead(work, left)
+        passed = time.monotonic() - began
+        doubtful = []
+        for ticket in left:
+            if not ticket.lease or ticket.lease < 0 or workers.is_alive(ticket.worker or ""):
+                continue
+            seen = first.setdefault((ticket.number, ticket.epoch), ticket.lease + passed)
+            if ticket.lease + passed < seen + 1:  # it was not renewed
+                doubtful.append(ticket.lease)
+        if not doubtful:
+            return
+        time.sleep(min(_POLL, *doubtful) + 0.05)

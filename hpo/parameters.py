@@ -114,8 +114,8 @@ class Float(_Parameter):
             return False
         if self.step is None:
             return True
-        distance = Decimal(str(float(value))) - Decimal(str(self.low))  # see _stepped
-        return distance % Decimal(str(self.step)) == 0
+        steps = (value - self.low) / self.step
+        return abs(steps - round(steps)) < 1e-8  # as Optuna's FloatDistribution has it
 
     def suggest(self, name: str, trial: SuggestingTrial) -> float:
         """Draw a value from the trial."""

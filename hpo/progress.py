@@ -156,7 +156,7 @@ class LiveTable(Progress):
         self.share = (0, 1)
         self.curve: list[float] = []
         self.clock = _Clock()
-        self.held: list[TicketView] = []
+        self.held: list[str] = []
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
 
     @override
@@ -180,7 +180,8 @@ class LiveTable(Progress):
     @override
     def watched(self, study: StudyView, tickets: list[TicketView]) -> None:
         self.study, self.number = study, None
-        self.held = [ticket for ticket in tickets if ticket.idle is not None]
+        # Now, and not with each frame: who has gone since has settled the ticket.
+        self.held = [holder(ticket) for ticket in tickets if ticket.idle is not None]
 
     @override
     def stepped(self, step: int, steps: int) -> None:
@@ -228,7 +229,7 @@ class LiveTable(Progress):
                 Text(f"trial {self.number}  {bar(step / max(steps, 1))} {step}/{steps}{curve}")
             )
             lines.append(Text(f"  {written(self.params)}", style="dim"))
-        lines += [Text(holder(ticket), style="dim") for ticket in self.held]
+        lines += [Text(line, style="dim") for line in self.held]
         best = study.best
         if best is not None:
             lines.append(

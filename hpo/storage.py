@@ -289,12 +289,18 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
         if differences and extends(stored_spec, spec):
             study.set_user_attr(DIGEST, spec.digest())
             differences = []
-        differences += [
+        others = [
             f"{key.removeprefix('hpo:')}: stored {stored.get(key)}, found {value}"
             for key, value in facts.items()
             if stored.get(key) != value
         ]
-        if differences:
+        if others and not differences:
+            raise StudyMismatch(
+                f"study {name!r} was created with other data:\n  "
+                + "\n  ".join(others)
+                + "\nGive the data that it was created with (hpo worker: --data)."
+            )
+        if differences := differences + others:
             raise StudyMismatch(
                 f"study {name!r} exists with another specification:\n  "
                 + "\n  ".join(differences)

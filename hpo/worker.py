@@ -45,6 +45,7 @@ class Worker:
         self.points = work.strategy.points(work.runner.space, work.terms.seed)
         self.leaving = False
         self.held: Ticket | None = None
+        self.done: Ticket | None = None  # has an outcome, and is not settled yet
         self.failed = False  # its latest trial
         self.pause = _POLL[0]
         self.before: set[int] = set()
@@ -95,27 +96,31 @@ class Worker:
                 self.tickets.hand_back(self.held)
 
     def _work_off_tickets(self) -> None:
-        done: Ticket | None = None
         stop = self.work.stop
         try:
             while not self._spent():
                 stop.leave()
                 with stop.deferred():  # or a ticket that was just claimed would stay held
                     asked = time.monotonic()
-                    claim = partial(self.tickets.claim, self._below(), done)
+                    claim = partial(self.tickets.claim, self._below(), self.done)
                     ticket = waiting(claim, stop.leave)
-                    done = None
+                    self.done = None
                     self.held = ticket
                     if ticket is not None:
                         self.pause = _POLL[0]
-                        done = self._take_turn(ticket, asked)
+                        self.done = self._take_turn(ticket, asked)
                 if ticket is None and not self._wait():
                     break
         finally:
-            if done is not None:
-                waiting(partial(self.tickets.settle, done), stop.leave)
+            self._settle()
         others.wait_for_leases(self.work)  # nobody else will, where hours ended the study
         others.end_trials_of_the_dead(self.work)
+
+    def _settle(self) -> None:
+        """Settle the latest ticket, which is done with the next claim as a rule."""
+        done, self.done = self.done, None
+        if done is not None:
+            waiting(partial(self.tickets.settle, done), self.work.stop.leave)
 
     # ── tickets ──────────────────────────────────────────────────────────────────────────────────
 
@@ -201,6 +206,7 @@ class Worker:
         return final
 
     def _give_up(self, why: str) -> NoReturn:
+        self._settle()  # or the others would wait for its lease
         others.wait_for_leases(self.work)
         others.end_trials_of_the_dead(self.work)
         final = view(self.study)

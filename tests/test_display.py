@@ -167,8 +167,7 @@ def test_holders_of_tickets() -> None:
     """Who has it, where, the how-manieth attempt, and for how long nothing was heard."""
     held = TicketView(3, "held", 2, 1, "host:12:m:s", "a GPU", 7, 75.0, 40.0)
     assert display.holder(held) == (
-        "ticket 3  held  host:12  a GPU  attempt 2  1 worker died of it  "
-        "last progress 1 min 15 s ago"
+        "ticket 3  held  host:12  a GPU  attempt 2  1 attempt lost  last progress 1 min 15 s ago"
     )
     cut_off = replace(held, lease=-5.0)
     assert display.holder(cut_off).endswith("its worker is gone, or cut off")

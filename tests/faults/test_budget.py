@@ -112,3 +112,13 @@ def test_configurations_that_are_tried_first(field: Field) -> None:
         trial.user_attrs["hpo:run"]["ticket"]: trial.params["point"] for trial in found["trials"]
     }
     assert (len(runs), runs[0], runs[1]) == (5, 7, 2)
+
+
+def test_failures_end_a_study_at_once(field: Field) -> None:
+    """Nobody waits for the lease of a ticket whose outcome is what ended the study."""
+    field.create(12, budget={"max_failures": 2})
+    field.script(faults={str(point): "diverged" for point in range(12)})
+    workers = [field.start("worker", NAME, "--lease", "600") for _ in range(2)]
+    for worker in workers:
+        assert worker.end().code == 5, worker.said()  # within PATIENCE, which is shorter
+    assert not field.held()
