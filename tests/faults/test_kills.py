@@ -142,7 +142,8 @@ def test_chaos(field: Field) -> None:
     for each in workers:
         each.send(signal.SIGCONT)
         ended = each.end()
-        assert ended.code in {0, 75, 130}, ended.stderr
+        unborn = ended.code < 0 and not ended.stderr  # it was asked to go before Python listened
+        assert ended.code in {0, 75, 130} or unborn, ended.stderr
     field.finish()
     found = field.check(points)
     assert {trial.state.name for trial in found["outcomes"].values()} == {"COMPLETE"}
