@@ -100,7 +100,7 @@ def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
     cache = output.resolve() / "cache"
     workspace = Workspace(spec, file.folder, output.resolve() / "check", cache)
     say("names")
-    points = check_names(file, workspace).points(workspace.space, spec.seed)
+    strategy = check_names(file, workspace)
     with _collected(problems):
         _check_writable(output)
     say("data")
@@ -127,7 +127,7 @@ def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
         problems.append(f"--output: {output} has {free:,} bytes free; a trial needs {needed:,}")
     if problems:
         _refuse(problems, file)
-    return _report(file, workspace, test, reports, points, (needed, free))
+    return _report(file, workspace, test, reports, strategy, (needed, free))
 
 
 def check_names(file: StudyFile, workspace: Workspace) -> Strategy:
@@ -158,10 +158,11 @@ def _report(
     workspace: Workspace,
     test: Split | None,
     reports: list[ModelReport],
-    points: list[Any] | None,
+    strategy: Strategy,
     disk: tuple[int, int],
 ) -> Report:
     data = workspace.data
+    points = strategy.points(workspace.space, workspace.spec.seed)
     splits = {"train": data.train, "validation": data.validation}
     notices = list(data.notices)
     labels = list(data.labels)
@@ -183,7 +184,7 @@ def _report(
         models=reports,
         device=Device.here().name,
         points=None if points is None else len(points),
-        beliefs=load_strategy(workspace.spec).told(workspace.space),
+        beliefs=strategy.told(workspace.space),
         pruning=described(workspace.spec.prune),
         disk_needed=disk[0],
         disk_free=disk[1],

@@ -40,7 +40,7 @@ class Worker:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.study, self.storage, self.tickets = work.study, work.storage, work.tickets
+        self.study, self.tickets = work.study, work.tickets
         self.runner, self.terms, self.progress = work.runner, work.terms, work.progress
         self.points = work.strategy.points(work.runner.space, work.terms.seed)
         self.leaving = False

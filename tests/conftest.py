@@ -17,6 +17,7 @@ from tests.postgres import Server, shared_server
 from tests.postgres_programs import NoServer
 
 if TYPE_CHECKING:
+    from hpo.binding import BindingStorage
     from hpo.data import StudyData
     from hpo.pretrained import Source
 
@@ -61,6 +62,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     url = server.new_database()
     yield url
     server.drop(url)
+
+
+@pytest.fixture
+def opened(database_url: str) -> "Iterator[BindingStorage]":
+    """A storage of ours on a new database, of each kind in turn."""
+    from hpo import storage
+
+    found = storage.open_storage(database_url)
+    yield found
+    found.engine.dispose()
 
 
 def write_rows(folder: Path, splits: Mapping[str, list[dict[str, Any]]]) -> Path:

@@ -1,7 +1,7 @@
 """Tickets, one statement at a time, on both databases; many processes: `tests/faults`."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,14 +12,6 @@ from hpo import storage
 from hpo.binding import BindingStorage
 from hpo.leases import Ticket, Tickets, view_tickets
 from tests.studies_made import make_spec
-
-
-@pytest.fixture
-def opened(database_url: str) -> Iterator[BindingStorage]:
-    """A storage."""
-    found = storage.open_storage(database_url)
-    yield found
-    found.engine.dispose()
 
 
 @pytest.fixture

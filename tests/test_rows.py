@@ -1,7 +1,6 @@
 """Optuna's rows, read as Optuna reads them."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import optuna
@@ -12,19 +11,10 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Connection
 
-from hpo import storage
 from hpo.binding import Binding, BindingStorage
 from hpo.leases import Tickets
 
 STATES = list(TrialState)
-
-
-@pytest.fixture
-def opened(database_url: str) -> Iterator[BindingStorage]:
-    """A storage of ours."""
-    found = storage.open_storage(database_url)
-    yield found
-    found.engine.dispose()
 
 
 @pytest.fixture
