@@ -1,5 +1,6 @@
 """The default strategy between Optuna and its numerical core; the core: `tests/gp`."""
 
+import math
 from typing import Any
 
 import optuna
@@ -9,9 +10,11 @@ from optuna.trial import TrialState, create_trial
 from hpo.parameters import Prior
 from hpo.space import SearchSpace
 from hpo.strategies import Situation
+from hpo.strategies.axes import Axes
 from hpo.strategies.bayes import Bayes
 from hpo.strategies.distributions import distributions_of
 from hpo.strategies.published import expectations, starts
+from hpo.trials import REASON
 from tests.test_space import CONDITIONAL, exists
 
 RATE = {"type": "float", "low": 1e-6, "high": 1e-3, "log": True}
@@ -70,10 +73,40 @@ def test_what_is_expected(changes: Any, name: str, center: Any, spread: float) -
 )
 def test_what_is_published_elsewhere_is_not_expected(changes: Any) -> None:
     """Nothing is made up for a range that does not hold it; and then nothing is tried first."""
-    expected = expectations(space_of(**changes))
-    assert "learning_rate" not in expected
-    assert "adam_beta1" not in expected
-    assert starts(expected) == []
+    space = space_of(**changes)
+    assert "learning_rate" not in expectations(space)
+    assert "adam_beta1" not in expectations(space)
+    assert starts(space) == []
+
+
+@pytest.mark.parametrize(
+    ("rate", "second"),
+    [
+        (RATE, 1e-4),
+        ({**RATE, "high": 5e-5}, 5e-5),
+        ({**RATE, "high": 3e-5}, None),
+        ({"type": "choice", "values": [1e-5, 3e-5, 2e-4, 9e-5]}, 9e-5),
+        ({"type": "choice", "values": [1e-5, 3e-5]}, None),
+    ],
+)
+def test_a_higher_rate_is_tried_second(rate: Any, second: float | None) -> None:
+    """As much higher as the space holds; where it holds none, there is no second one."""
+    rates = [params["learning_rate"] for params in starts(space_of(learning_rate=rate))]
+    assert rates == pytest.approx([3e-5] if second is None else [3e-5, second])
+
+
+def test_the_best_rate_is_expected_to_move_with_batch_and_epochs() -> None:
+    """Up with the batch, down with the epochs, in coordinates; nothing without a logarithm."""
+    trade = Axes(distributions_of(space_of()), space_of()).prior().trade
+    assert trade is not None
+    decades = {1: 0.7 * math.log10(32 / 8), 2: -0.5 * math.log10(6)}
+    assert {other: slope for other, (slope,) in trade.slopes.items()} == pytest.approx(
+        {other: each / 3 for other, each in decades.items()}
+    )
+    linear = space_of(learning_rate={"type": "float", "low": 0.0, "high": 1e-3})
+    assert Axes(distributions_of(linear), linear).prior().trade is None
+    alone = SearchSpace.model_validate({"learning_rate": RATE})
+    assert Axes(distributions_of(alone), alone).prior().trade is None
 
 
 def test_published_configurations_come_first() -> None:
@@ -87,9 +120,9 @@ def test_published_configurations_come_first() -> None:
     first = ask(study, space_of(), 0)
     assert first.pop("adam_beta1") != second.pop("adam_beta1")
     assert first == pytest.approx(published)
-    assert second == pytest.approx({**published, "learning_rate": 2e-5})
+    assert second == pytest.approx({**published, "learning_rate": 1e-4})
     third = ask(study, space_of(), 2)
-    assert third["learning_rate"] not in {2e-5, 3e-5}
+    assert third["learning_rate"] not in {1e-4, 3e-5}
 
 
 def test_conditions_hold() -> None:
@@ -104,6 +137,28 @@ def test_conditions_hold() -> None:
         study.tell(trial, float(params["optimizer"] == "sgd"))
         drawn.append(tuple(sorted(params.items(), key=str)))
     assert len(set(drawn)) == 10  # all there are, none twice
+
+
+def test_what_failed_is_not_tried_again() -> None:
+    """Not before the first success either."""
+    space = space_of(
+        learning_rate={"type": "choice", "values": [1e-5, 3e-5]},
+        num_train_epochs={"type": "choice", "values": [2, 3]},
+        adam_beta1={"type": "choice", "values": [0.9]},
+        per_device_train_batch_size={"type": "choice", "values": [16]},
+    )
+    study = optuna.create_study(direction="maximize")
+    for index in range(8):
+        study.sampler = Bayes().sampler(Situation(space, 1, index))
+        trial = study.ask()
+        space.suggest(trial)
+        if index < 6:
+            trial.set_user_attr(REASON, "diverged")
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, 0.5)
+    drawn = [tuple(trial.params.values()) for trial in study.trials]
+    assert len(set(drawn)) == len(drawn) == 8
 
 
 def test_what_others_queued_is_no_hindrance() -> None:

@@ -138,9 +138,10 @@ def test_minimising_takes_values_as_they_are() -> None:
     assert [loss for _, loss in losses_of(trials, maximize=False)] == [0.1, 0.3, 0.3]
 
 
-def test_nothing_is_known_before_a_value_is_finite() -> None:
-    """Failures alone have no worst value."""
-    assert losses_of([trial(TrialState.FAIL, reason="diverged")], maximize=True) == []
+def test_failures_alone_are_all_the_same() -> None:
+    """There is no worst value then, but they are known to have been tried."""
+    trials = [trial(TrialState.FAIL, reason="diverged"), trial(TrialState.COMPLETE, math.inf)]
+    assert losses_of(trials, maximize=True) == [(each, 0.0) for each in trials]
 
 
 def test_the_best_and_the_latest_are_kept() -> None:

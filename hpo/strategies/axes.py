@@ -1,5 +1,6 @@
 """Optuna's distributions as the dimensions of the model, and configurations as its rows."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +17,10 @@ from hpo.parameters import as_tuple
 from hpo.space import SearchSpace
 from hpo.strategies.gp.dimensions import Array, Dimension, choice
 from hpo.strategies.gp.encoding import Space
-from hpo.strategies.gp.prior import Among, Around, Prior
-from hpo.strategies.published import expectations, starts
+from hpo.strategies.gp.prior import Among, Around, Prior, Trade
+from hpo.strategies.published import RATE_DOUBT, expectations, rate_factor, starts
 
+_RATE = "learning_rate"
 _DOUBT = 0.25  # the weight of a category that is not the expected one, beside 1
 
 
@@ -100,9 +102,38 @@ class Axes:
                 dimension.encode(self._inner(name, params[name])) if name in params else np.nan
                 for name, dimension in zip(self.names, self.space.dimensions, strict=True)
             ]
-            for params in starts(expected)
+            for params in starts(self.searched)
         ]
-        return Prior(around, self.stacked([np.array(row) for row in rows]))
+        return Prior(around, self.stacked([np.array(row) for row in rows]), self._trade())
+
+    def _trade(self) -> Trade | None:
+        """Return how the best learning rate is expected to move with other parameters."""
+        if _RATE not in self.names:
+            return None
+        lead = self.names.index(_RATE)
+        low, high = self._ends(lead)
+        if low <= 0 or high <= low or not self._is_even_in_logarithm(lead):
+            return None
+        width = math.log(high / low)
+        slopes = {}
+        for column, name in enumerate(self.names):
+            if self.space.dimensions[column].kind != "category":
+                factors = [rate_factor(name, end) for end in self._ends(column)]
+                if factors[0] and factors[1] and factors[0] != factors[1]:
+                    slopes[column] = (math.log(factors[1] / factors[0]) / width,)
+        return Trade(lead, slopes, math.log(RATE_DOUBT) / width) if slopes else None
+
+    def _ends(self, column: int) -> tuple[float, float]:
+        """Return the lowest and the highest value of a numeric dimension."""
+        dimension = self.space.dimensions[column]
+        if dimension.kind == "rank":
+            return float(dimension.values[0]), float(dimension.values[-1])
+        return dimension.low, dimension.high
+
+    def _is_even_in_logarithm(self, column: int) -> bool:
+        """Say whether steps of the coordinate are factors; choices of a rate are taken to be."""
+        dimension = self.space.dimensions[column]
+        return dimension.kind == "rank" or dimension.log
 
     def _around(self, name: str, expected: Expected) -> Around | Among:
         column = self.names.index(name)

@@ -20,7 +20,7 @@ class Bayes(Strategy):
         expected = expectations(space)
         words = [f"{name} near {prior.center}" for name, prior in expected.items()]
         lines = [f"expected until trials say otherwise: {', '.join(words)}"] if words else []
-        first = [f"learning_rate {params['learning_rate']:g}" for params in starts(expected)]
+        first = [f"learning_rate {params['learning_rate']:g}" for params in starts(space)]
         if first:
             lines.append(f"tried first: that with {', then with '.join(first)}")
         return lines

@@ -24,7 +24,7 @@ def losses_of(trials: Sequence[FrozenTrial], *, maximize: bool) -> Losses:
       or whose values are not finite: the worst loss of all, so that its neighbourhood is avoided.
       One that was cut short tells nothing.
 
-    Empty where no trial has a finite value: there is no worst then.
+    Where no trial has a finite value there is no worst, and all are the same: 0.
     """
     found = [
         (trial, loss)
@@ -33,7 +33,7 @@ def losses_of(trials: Sequence[FrozenTrial], *, maximize: bool) -> Losses:
     ]
     finite = [loss for _, loss in found if math.isfinite(loss)]
     if not finite:
-        return []
+        return [(trial, 0.0) for trial, _ in found]
     best, worst = min(finite), max(finite)
     return [
         (trial, min(max(worst if math.isnan(loss) else loss, best), worst)) for trial, loss in found

@@ -1,17 +1,19 @@
 """What is published about fine-tuning, as expectations that a study's data may overrule.
 
 Devlin et al. 2019 (https://arxiv.org/abs/1810.04805, appendix A.3): batch 16 or 32, a learning rate
-of 5e-5, 3e-5 or 2e-5, 2 to 4 epochs, dropout 0.1, linear decay, weight decay 0.01.
+of 5e-5, 3e-5 or 2e-5, 2 to 4 epochs, dropout 0.1, linear decay, weight decay 0.01. Sun et al. 2019
+(https://arxiv.org/abs/1905.05583): a layer-wise decay of 0.95. The best learning rate grows with
+the batch size, linearly (Goyal et al. 2017, https://arxiv.org/abs/1706.02677) or, with Adam, by its
+square root (Malladi et al. 2022, https://arxiv.org/abs/2205.10287).
 """
 
 import math
-from collections.abc import Mapping
 
 from hpo.parameters import Choice, Parameter, Prior
 from hpo.space import SearchSpace
 
 _RATE = "learning_rate"
-_SECOND = 2 / 3  # of the first start configuration's learning rate
+_SECOND = 10 / 3  # of the first start configuration's learning rate
 _FACTORS = {  # center, and one standard deviation as a factor
     _RATE: (3e-5, 2.8),
     "per_device_train_batch_size": (16, 2.0),
@@ -22,10 +24,30 @@ _NUMBERS = {  # center, and one standard deviation as a difference
     "weight_decay": (0.01, 0.05),
     "dropout": (0.1, 0.08),
     "classifier_dropout": (0.1, 0.08),
-    "layerwise_lr_decay": (1.0, 0.1),
+    "layerwise_lr_decay": (0.95, 0.05),
     "label_smoothing_factor": (0.0, 0.1),
 }
 _NAMES = {"lr_scheduler_type": "linear", "freeze": "none", "optim": "adamw_torch"}
+_BY_BATCH = 0.7  # exponent of the learning rate: between the square root and linear
+_BY_EPOCHS = -0.5  # a shorter training wants larger steps
+_LAYERS = 12  # of a base model
+RATE_DOUBT = 2.0  # a factor on the learning rate, one standard deviation
+
+
+def rate_factor(name: str, value: float) -> float | None:
+    """Return by which factor the best learning rate grows with a parameter; None if by none.
+
+    Args:
+        name: of the parameter.
+        value: of it; the factor is relative to that of other values.
+    """
+    if name in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+        return float(value**_BY_BATCH)
+    if name == "num_train_epochs" and value > 0:
+        return float(value**_BY_EPOCHS)
+    if name == "layerwise_lr_decay":  # the mean over the layers stays the same
+        return _LAYERS / sum(value**layer for layer in range(_LAYERS))
+    return None
 
 
 def expectations(space: SearchSpace) -> dict[str, Prior]:
@@ -38,18 +60,30 @@ def expectations(space: SearchSpace) -> dict[str, Prior]:
     return {name: prior for name, prior in found.items() if prior is not None}
 
 
-def starts(expected: Mapping[str, Prior]) -> list[dict[str, object]]:
+def starts(space: SearchSpace) -> list[dict[str, object]]:
     """Return the configurations that are tried first; each leaves open what nothing is known of.
 
-    The published one, and one with a lower learning rate. None where no rate is searched: then
-    too little of what is published is about the study.
+    What is expected, and the same with a higher learning rate: where the published rates are wrong
+    they are too low, for small models and small data. None where no rate is searched: then too
+    little of what is published is about the study.
     """
+    expected = expectations(space)
     if _RATE not in expected:
         return []
     first: dict[str, object] = {name: prior.center for name, prior in expected.items()}
-    rate = expected[_RATE].center
-    lower = {**first, _RATE: rate * _SECOND} if isinstance(rate, float) else first
-    return [first, lower] if lower != first else [first]
+    rate, parameter = expected[_RATE].center, space.root[_RATE]
+    wanted = rate * _SECOND if isinstance(rate, float) else rate
+    if isinstance(parameter, Choice):
+        higher = [value for value in parameter.values if _higher(value, rate)]
+        wanted = min(higher, key=lambda value: abs(float(value) - float(wanted)), default=rate)
+    elif isinstance(wanted, float):
+        wanted = min(wanted, parameter.high)
+    return [first, {**first, _RATE: wanted}] if wanted != rate else [first]
+
+
+def _higher(value: object, rate: object) -> bool:
+    numbers = isinstance(value, int | float) and isinstance(rate, int | float)
+    return numbers and value > rate  # type: ignore[operator]
 
 
 def _published(name: str, parameter: Parameter) -> Prior | None:

@@ -7,27 +7,38 @@ import pytest
 from numpy.random import default_rng
 
 from hpo.strategies.gp.acquisition import log_augmented_improvement, log_h
-from hpo.strategies.gp.prior import Among, Around, Prior
-from hpo.strategies.gp.surrogate import Loss, Sample, Surrogate, fit
+from hpo.strategies.gp.prior import Among, Around, Prior, Trade
+from hpo.strategies.gp.surrogate import Belief, Inputs, Loss, Sample, Surrogate, fit
 from hpo.strategies.gp.warping import warp, warp_by_source
 from tests.gp.spaces import FINE_TUNING, score
 
-PRIOR = Prior({0: Around(0.4, 0.2), 4: Among((2.0, 1.0, 1.0))})
-BELIEF = (0.5, 0.5)
+TRADE = Trade(0, {1: (0.2,), 4: (0.0, 0.1, -0.1)}, 0.1)
+PRIOR = Prior({0: Around(0.4, 0.2), 4: Among((2.0, 1.0, 1.0))}, trade=TRADE)
+BELIEF = Belief(
+    FINE_TUNING.owners,
+    PRIOR.lengths(FINE_TUNING),
+    (0.5, 0.5),
+    slopes=np.array([0.2, 0.0, 0.1, -0.1]),
+    doubt=0.1,
+)
 
 
 def sample(count: int) -> tuple[Sample, np.ndarray]:
     """Return observations of the score, and their rows."""
     rows = FINE_TUNING.spread(default_rng(2).random((count, len(FINE_TUNING))))
-    features, terms = FINE_TUNING.features(rows), PRIOR.terms(rows)
-    return Sample(features, FINE_TUNING.owners, terms, warp(score(rows)), np.zeros(count)), rows
+    return Sample(inputs(rows), warp(score(rows)), np.zeros(count)), rows
+
+
+def inputs(rows: np.ndarray) -> Inputs:
+    """Return configurations as the model sees them."""
+    return Inputs(FINE_TUNING.features(rows), PRIOR.terms(rows), PRIOR.levers(rows))
 
 
 def test_gradient_is_that_of_the_value() -> None:
     """The analytic gradient agrees with central differences in every parameter."""
-    count = len(FINE_TUNING) + 2
-    loss = Loss(sample(25)[0], np.full(count, -0.5), np.full(count, 0.8), BELIEF)
-    at = default_rng(3).normal(-0.5, 0.4, count)
+    count = len(BELIEF.center())
+    loss = Loss(sample(25)[0], BELIEF)
+    at = BELIEF.center() + default_rng(3).normal(0, 0.4, count)
     numeric = [(loss(at + e)[0] - loss(at - e)[0]) / 2e-5 for e in 1e-5 * np.eye(count)]
     assert loss(at)[1] == pytest.approx(numeric, abs=1e-5)
 
@@ -35,24 +46,30 @@ def test_gradient_is_that_of_the_value() -> None:
 def test_regression_learns_and_knows_what_it_does_not() -> None:
     """Predictions follow the score elsewhere; doubt is small at observations and large away."""
     observed, _ = sample(80)
-    lengths = PRIOR.lengths(len(FINE_TUNING))
-    model = Surrogate(observed, fit(observed, lengths, BELIEF), BELIEF)
+    model = Surrogate(observed, fit(observed, BELIEF), BELIEF)
     fresh = FINE_TUNING.spread(default_rng(4).random((200, len(FINE_TUNING))))
-    mean, doubt = model.predict(FINE_TUNING.features(fresh), PRIOR.terms(fresh))
+    mean, doubt = model.predict(inputs(fresh))
     assert np.corrcoef(mean, score(fresh))[0, 1] > 0.8
-    assert model.mean(FINE_TUNING.features(fresh), PRIOR.terms(fresh)) == pytest.approx(mean)
-    assert model.predict(observed.features, observed.terms)[1].mean() < doubt.mean()
+    assert model.mean(inputs(fresh)) == pytest.approx(mean)
+    assert model.predict(observed.inputs)[1].mean() < doubt.mean()
+
+
+def test_a_ridge_across_dimensions_is_seen() -> None:
+    """Where the best lead moves with another dimension, its direction is learnt from few trials."""
+    rows = FINE_TUNING.spread(default_rng(5).random((30, len(FINE_TUNING))))
+    ridge = warp(-abs(rows[:, 0] - 0.5 - 0.4 * (rows[:, 1] - 0.5)))
+    learnt = fit(Sample(inputs(rows), ridge, np.zeros(30)), BELIEF)[-4:]
+    assert learnt[0] == pytest.approx(0.4, abs=0.06)
+    assert learnt[1:] == pytest.approx(BELIEF.slopes[1:].mean(), abs=0.15)
 
 
 def test_an_observation_with_more_noise_counts_less() -> None:
     """Extra noise draws the prediction away from an observation."""
     observed, _ = sample(20)
-    parameters = fit(observed, PRIOR.lengths(len(FINE_TUNING)), BELIEF)
-    noisy = Sample(
-        observed.features, observed.owners, observed.terms, observed.scores, np.full(20, 50.0)
-    )
+    parameters = fit(observed, BELIEF)
+    noisy = Sample(observed.inputs, observed.scores, np.full(20, 50.0))
     far = [
-        np.abs(Surrogate(s, parameters, BELIEF).mean(s.features, s.terms) - s.scores).mean()
+        np.abs(Surrogate(s, parameters, BELIEF).mean(s.inputs) - s.scores).mean()
         for s in (observed, noisy)
     ]
     assert far[0] < far[1]
@@ -62,9 +79,9 @@ def test_identical_configurations_do_not_break_the_factorisation() -> None:
     """The same row many times with different scores has a finite prediction between them."""
     observed, _ = sample(4)
     one = observed.part(np.zeros(30, np.intp))
-    spread = Sample(one.features, one.owners, one.terms, np.linspace(-1, 1, 30), one.extra_noise)
-    model = Surrogate(spread, fit(spread, PRIOR.lengths(len(FINE_TUNING)), BELIEF), BELIEF)
-    assert abs(model.mean(one.features[:1], one.terms[:1])[0]) < 0.5
+    spread = Sample(one.inputs, np.linspace(-1, 1, 30), one.extra_noise)
+    model = Surrogate(spread, fit(spread, BELIEF), BELIEF)
+    assert abs(model.mean(one.inputs.part(np.zeros(1, np.intp)))[0]) < 0.5
 
 
 def test_logarithm_of_improvement_is_exact_and_never_underflows() -> None:

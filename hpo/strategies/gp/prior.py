@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hpo.strategies.gp.dimensions import Array
+from hpo.strategies.gp.dimensions import MIDDLE, Array
+from hpo.strategies.gp.encoding import Space
 
 BELIEF = 0.5  # how much better, in deviations of the score, the expected values are thought to be
 DOUBT = 0.5  # the standard deviation of that number
-LENGTH = 0.67  # the distance over which a score changes, where nothing else is said
-LENGTH_PER_SPREAD = 2.3
+LENGTH = 1.0  # the distance over which a score changes, where nothing else is said
+LENGTH_PER_SPREAD = 4.0
+LENGTH_OF_CATEGORIES = 2.0  # most of what is learnt with one category holds with the others
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,38 @@ class Among:
 
 
 @dataclass(frozen=True)
+class Trade:
+    """The best value of one dimension, the lead, moves with the values of others.
+
+    Where the score is a ridge across several dimensions, as it is across learning rate and batch
+    size, distances along the axes say little. The model measures them along the ridge, whose
+    direction it learns: in place of the lead it sees lead - sum_j slope_j lever_j.
+
+    Args:
+        lead: the dimension, a numeric one.
+        slopes: of each other dimension, how far the best lead is expected to move: one slope over
+            the unit range of a number, an offset for each category.
+        doubt: the standard deviation of each of them; in coordinates of the lead.
+    """
+
+    lead: int
+    slopes: Mapping[int, tuple[float, ...]]
+    doubt: float
+
+    def levers(self, rows: Array) -> Array:
+        """Return what the slopes are multiplied with; (n, P) to (n, R)."""
+        columns = []
+        for other, slopes in self.slopes.items():
+            if len(slopes) == 1:
+                columns.append(rows[:, other] - MIDDLE)
+            else:
+                columns += [(rows[:, other] == index) * 1.0 for index in range(len(slopes))]
+        return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True)
 class Prior:
-    """Expectations about single dimensions, and configurations to try first.
+    """Expectations about single dimensions, about a trade, and configurations to try first.
 
     Each expectation is a term of the model's mean whose coefficient is learnt beside the rest
     (basis functions with a Gaussian weight: Rasmussen & Williams 2006, section 2.7), so that one
@@ -57,14 +89,17 @@ class Prior:
     Args:
         expectations: index of the dimension -> what is expected there.
         starts: rows of configurations (k, P); NaN where a configuration says nothing.
+        trade: what is expected of one dimension together with others; None if nothing.
     """
 
     expectations: Mapping[int, Around | Among] = field(default_factory=dict)
     starts: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    trade: Trade | None = None
 
-    def lengths(self, dimensions: int) -> Array:
+    def lengths(self, space: Space) -> Array:
         """Return over which distance the score is expected to change, in coordinates; (P,)."""
-        lengths = np.full(dimensions, LENGTH)
+        lengths = np.full(len(space), LENGTH_OF_CATEGORIES)
+        lengths[space.numeric] = LENGTH
         for column, expected in self.expectations.items():
             if isinstance(expected, Around):
                 lengths[column] = np.clip(LENGTH_PER_SPREAD * expected.spread, 0.1, LENGTH)
@@ -74,6 +109,10 @@ class Prior:
         """Return the terms of the mean, one a dimension with an expectation; (n, P) to (n, H)."""
         bumps = [expected.bump(rows[:, i]) for i, expected in self.expectations.items()]
         return np.stack(bumps, axis=1) if bumps else np.zeros((len(rows), 0))
+
+    def levers(self, rows: Array) -> Array:
+        """Return the levers of the trade; (n, P) to (n, R), R is 0 without one."""
+        return np.zeros((len(rows), 0)) if self.trade is None else self.trade.levers(rows)
 
     def bend(self, shares: Array, trust: float) -> Array:
         """Return shares in [0, 1] drawn towards what is expected of numeric dimensions; (n, P).

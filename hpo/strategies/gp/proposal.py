@@ -5,7 +5,7 @@ augmented expected improvement under a Gaussian process. Nothing is kept between
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator, default_rng
@@ -21,7 +21,7 @@ from hpo.strategies.gp.candidates import (
 from hpo.strategies.gp.dimensions import Array
 from hpo.strategies.gp.encoding import Space, key_of
 from hpo.strategies.gp.prior import BELIEF, DOUBT, Prior
-from hpo.strategies.gp.surrogate import Sample, Surrogate, fit
+from hpo.strategies.gp.surrogate import Belief, Inputs, Sample, Surrogate, fit
 from hpo.strategies.gp.warping import warp_by_source
 
 DESIGN = 3  # evenly spread trials after the start configurations
@@ -105,8 +105,8 @@ def _promising(
 
     def promise(rows: Array) -> Array:
         if index >= SETTLED and index % 2 == 0:
-            return model.mean(space.features(rows), prior.terms(rows))
-        mean, deviation = model.predict(space.features(rows), prior.terms(rows))
+            return model.mean(_inputs(space, prior, rows))
+        mean, deviation = model.predict(_inputs(space, prior, rows))
         return log_augmented_improvement(mean, deviation, best, model.noise)
 
     if space.size <= LISTED:
@@ -130,28 +130,39 @@ def _model(
     extra = np.zeros(len(own)) if history.extra_noise is None else history.extra_noise
     kept = _thinned(scores, MODELLED, rng)
     rows, own = history.rows[kept], own[kept]
-    terms = prior.terms(rows)
-    sample = Sample(space.features(rows), space.owners, terms, scores[kept], extra[kept])
-    belief = (BELIEF, DOUBT)
-    parameters = fit(
-        sample.part(_thinned(sample.scores, FITTED, rng)), prior.lengths(len(space)), belief
-    )
+    sample = Sample(_inputs(space, prior, rows), scores[kept], extra[kept])
+    belief = _belief(space, prior)
+    parameters = fit(sample.part(_thinned(sample.scores, FITTED, rng)), belief)
     model = Surrogate(sample, parameters, belief)
-    mean = model.mean(sample.features, terms)
+    mean = model.mean(sample.inputs)
     known = own if own.any() else np.ones(len(own), bool)
     order = np.argsort(-np.where(known, mean, -np.inf), kind="stable")
     tops = rows[order[: max(3, int(np.ceil(0.2 * known.sum())))]]
     if len(history.pending):  # at their posterior mean: Ginsbourger et al. 2010, kriging believer
-        features, more = space.features(history.pending), prior.terms(history.pending)
+        pending = _inputs(space, prior, history.pending)
         believed = Sample(
-            np.concatenate([sample.features, features]),
-            sample.owners,
-            np.concatenate([terms, more]),
-            np.concatenate([sample.scores, model.mean(features, more)]),
-            np.concatenate([sample.extra_noise, np.zeros(len(features))]),
+            sample.inputs.joined(pending),
+            np.concatenate([sample.scores, model.mean(pending)]),
+            np.concatenate([sample.extra_noise, np.zeros(len(history.pending))]),
         )
         model = Surrogate(believed, parameters, belief)
     return model, float(mean[known].max()), tops
+
+
+def _inputs(space: Space, prior: Prior, rows: Array) -> Inputs:
+    return Inputs(space.features(rows), prior.terms(rows), prior.levers(rows))
+
+
+def _belief(space: Space, prior: Prior) -> Belief:
+    belief = Belief(space.owners, prior.lengths(space), (BELIEF, DOUBT))
+    if prior.trade is None:
+        return belief
+    return replace(
+        belief,
+        lead=int(np.flatnonzero(space.numeric == prior.trade.lead)[0]),
+        slopes=np.concatenate([np.array(slopes) for slopes in prior.trade.slopes.values()]),
+        doubt=prior.trade.doubt,
+    )
 
 
 def _thinned(scores: Array, most: int, rng: Generator) -> NDArray[np.intp]:

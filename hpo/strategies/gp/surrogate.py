@@ -1,11 +1,12 @@
 """A Gaussian process over configurations, its parameters by maximum a posteriori.
 
 Matern 5/2 with a length scale a dimension, plus a constant, plus the terms of the prior mean with
-their coefficients integrated out (Rasmussen & Williams 2006, sections 2.7 and 5.4).
+their coefficients integrated out (Rasmussen & Williams 2006, sections 2.7 and 5.4). One dimension
+may be sheared by others: `hpo.strategies.gp.prior.Trade`.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,32 +24,91 @@ ITERATIONS = 25
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """Configurations as the model sees them, n of them.
+
+    Args:
+        features: (n, Q).
+        terms: of the prior mean; (n, H).
+        levers: of the trade; (n, R).
+    """
+
+    features: Array
+    terms: Array
+    levers: Array
+
+    def part(self, index: NDArray[np.intp]) -> "Inputs":
+        """Return some of them."""
+        return Inputs(self.features[index], self.terms[index], self.levers[index])
+
+    def joined(self, others: "Inputs") -> "Inputs":
+        """Return these and others."""
+        return Inputs(
+            np.concatenate([self.features, others.features]),
+            np.concatenate([self.terms, others.terms]),
+            np.concatenate([self.levers, others.levers]),
+        )
+
+
+@dataclass(frozen=True)
 class Sample:
     """What is regressed, n observations.
 
     Args:
-        features: (n, Q).
-        owners: the dimension of each feature; (Q,).
-        terms: of the prior mean; (n, H).
+        inputs: the configurations.
         scores: about of mean 0 and variance 1; (n,).
         extra_noise: variance of an observation beyond the noise that all have; (n,).
     """
 
-    features: Array
-    owners: NDArray[np.intp]
-    terms: Array
+    inputs: Inputs
     scores: Array
     extra_noise: Array
 
     def part(self, index: NDArray[np.intp]) -> "Sample":
         """Return some of the observations."""
-        return Sample(
-            self.features[index],
-            self.owners,
-            self.terms[index],
-            self.scores[index],
-            self.extra_noise[index],
-        )
+        return Sample(self.inputs.part(index), self.scores[index], self.extra_noise[index])
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What the parameters of the model are thought to be before the first observation.
+
+    Args:
+        owners: the dimension of each feature; (Q,).
+        lengths: the length scales, in unit coordinates; (P,).
+        term: mean and standard deviation of the coefficient of each term of the prior mean.
+        lead: the feature that the levers move.
+        slopes: how far, for each lever; (R,).
+        doubt: the standard deviation of each slope.
+    """
+
+    owners: NDArray[np.intp]
+    lengths: Array
+    term: tuple[float, float]
+    lead: int = 0
+    slopes: Array = field(default_factory=lambda: np.zeros(0))
+    doubt: float = 1.0
+
+    def center(self) -> Array:
+        """Return the expected parameters of a `Surrogate`; (P + 2 + R,)."""
+        return np.concatenate([np.log(self.lengths), [SIGNAL[0], NOISE[0]], self.slopes])
+
+    def width(self) -> Array:
+        """Return the standard deviation of each of them; (P + 2 + R,)."""
+        lengths, slopes = np.full(len(self.lengths), LENGTH_WIDTH), np.full_like(self.slopes, 1.0)
+        return np.concatenate([lengths, [SIGNAL[1], NOISE[1]], self.doubt * slopes])
+
+    def weights(self, parameters: Array) -> Array:
+        """Return what the features are multiplied with; (Q,)."""
+        return np.asarray(np.exp(-parameters[: len(self.lengths)])[self.owners])
+
+    def places(self, inputs: Inputs, parameters: Array) -> Array:
+        """Return what distances are measured between; (n, Q)."""
+        places = inputs.features * self.weights(parameters)
+        if len(self.slopes):
+            shift = inputs.levers @ parameters[len(self.lengths) + 2 :]
+            places[:, self.lead] -= shift * self.weights(parameters)[self.lead]
+        return places
 
 
 class Surrogate:
@@ -57,18 +117,18 @@ class Surrogate:
     Args:
         sample: the observations.
         parameters: logarithms of the length scales (one a dimension), of the variance of the
-            signal and of that of the noise; (P + 2,).
-        belief: mean and standard deviation of the coefficient of each term of the prior mean.
+            signal and of that of the noise, and the slopes of the trade; (P + 2 + R,).
+        belief: what was expected of them.
     """
 
-    def __init__(self, sample: Sample, parameters: Array, belief: tuple[float, float]) -> None:
-        self._sample, self._belief = sample, belief
-        self._weights = np.exp(-parameters[:-2])[sample.owners]
-        self._signal = math.exp(parameters[-2])
-        self.noise = math.exp(parameters[-1]) + LEAST_NOISE
-        self._places = sample.features * self._weights
+    def __init__(self, sample: Sample, parameters: Array, belief: Belief) -> None:
+        self._sample, self._belief, self._parameters = sample, belief, parameters
+        count, terms = len(belief.lengths), sample.inputs.terms
+        self._signal = math.exp(parameters[count])
+        self.noise = math.exp(parameters[count + 1]) + LEAST_NOISE
+        self._places = belief.places(sample.inputs, parameters)
         covariance = self._signal * _matern(self._places, self._places)[0]
-        covariance += _linear(sample.terms, sample.terms, belief)
+        covariance += _linear(terms, terms, belief.term)
         jitter = 0.0
         while True:
             noisy = covariance.copy()
@@ -77,43 +137,38 @@ class Surrogate:
             if not failed:
                 break
             jitter = max(10 * jitter, 1e-6)
-        rest = sample.scores - sample.terms.sum(axis=1) * belief[0]
+        rest = sample.scores - terms.sum(axis=1) * belief.term[0]
         half = dtrtrs(self._factor, rest, lower=1)[0]
         self._coefficients = dtrtrs(self._factor, half, lower=1, trans=1)[0]
 
-    def mean(self, features: Array, terms: Array) -> Array:
-        """Return the posterior mean; (m, Q) and (m, H) to (m,)."""
-        return self._mean(self._cross(features, terms), terms)
+    def mean(self, inputs: Inputs) -> Array:
+        """Return the posterior mean of m configurations; (m,)."""
+        return self._mean(self._cross(inputs), inputs.terms)
 
-    def predict(self, features: Array, terms: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation without noise; (m, Q), (m, H) to (m,) each."""
-        cross = self._cross(features, terms)
+    def predict(self, inputs: Inputs) -> tuple[Array, Array]:
+        """Return mean and standard deviation, without noise, of m configurations; (m,) each."""
+        cross = self._cross(inputs)
         explained = dtrtrs(self._factor, cross.T, lower=1)[0]
-        before = self._signal + CONSTANT**2 + self._belief[1] ** 2 * (terms**2).sum(axis=1)
+        of_terms = self._belief.term[1] ** 2 * (inputs.terms**2).sum(axis=1)
+        before = self._signal + CONSTANT**2 + of_terms
         variance = before - np.einsum("ij,ij->j", explained, explained)
-        return self._mean(cross, terms), np.sqrt(np.maximum(variance, 1e-10))
+        return self._mean(cross, inputs.terms), np.sqrt(np.maximum(variance, 1e-10))
 
-    def _cross(self, features: Array, terms: Array) -> Array:
-        near = _matern(features * self._weights, self._places)[0]
-        return self._signal * near + _linear(terms, self._sample.terms, self._belief)
+    def _cross(self, inputs: Inputs) -> Array:
+        near = _matern(self._belief.places(inputs, self._parameters), self._places)[0]
+        linear = _linear(inputs.terms, self._sample.inputs.terms, self._belief.term)
+        return self._signal * near + linear
 
     def _mean(self, cross: Array, terms: Array) -> Array:
-        return np.asarray(cross @ self._coefficients + terms.sum(axis=1) * self._belief[0])
+        return np.asarray(cross @ self._coefficients + terms.sum(axis=1) * self._belief.term[0])
 
 
-def fit(sample: Sample, lengths: Array, belief: tuple[float, float]) -> Array:
-    """Return the most likely parameters of a `Surrogate`; (P + 2,).
-
-    Args:
-        sample: the observations.
-        lengths: the length scales that are expected, in unit coordinates; (P,).
-        belief: see `Surrogate`.
-    """
-    center = np.concatenate([np.log(lengths), [SIGNAL[0], NOISE[0]]])
-    width = np.array([LENGTH_WIDTH] * len(lengths) + [SIGNAL[1], NOISE[1]])
+def fit(sample: Sample, belief: Belief) -> Array:
+    """Return the most likely parameters of a `Surrogate`; (P + 2 + R,)."""
+    center, width = belief.center(), belief.width()
     if len(sample.scores) < 3:
         return center
-    loss = Loss(sample, center, width, belief)
+    loss = Loss(sample, belief)
     bounds = list(zip(center - 4 * width, center + 4 * width, strict=True))
     found = minimize(
         loss, center, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS}
@@ -124,18 +179,19 @@ def fit(sample: Sample, lengths: Array, belief: tuple[float, float]) -> Array:
 class Loss:
     """The negative logarithm of the posterior of the parameters, with its gradient."""
 
-    def __init__(
-        self, sample: Sample, center: Array, width: Array, belief: tuple[float, float]
-    ) -> None:
-        self._sample, self._center, self._width = sample, center, width
-        self._fixed = _linear(sample.terms, sample.terms, belief)
-        self._rest = sample.scores - sample.terms.sum(axis=1) * belief[0]
+    def __init__(self, sample: Sample, belief: Belief) -> None:
+        self._sample, self._belief = sample, belief
+        self._center, self._width = belief.center(), belief.width()
+        terms = sample.inputs.terms
+        self._fixed = _linear(terms, terms, belief.term)
+        self._rest = sample.scores - terms.sum(axis=1) * belief.term[0]
 
     def __call__(self, parameters: Array) -> tuple[float, Array]:
         """Return value and gradient (Rasmussen & Williams 2006, equations 5.8 and 5.9)."""
-        owners, count = self._sample.owners, len(parameters) - 2
-        places = self._sample.features * np.exp(-parameters[:-2])[owners]
-        signal, noise = math.exp(parameters[-2]), math.exp(parameters[-1])
+        belief, inputs = self._belief, self._sample.inputs
+        count = len(belief.lengths)
+        places = belief.places(inputs, parameters)
+        signal, noise = math.exp(parameters[count]), math.exp(parameters[count + 1])
         matern, root, decay = _matern(places, places)
         covariance = signal * matern + self._fixed
         n = len(covariance)
@@ -149,14 +205,17 @@ class Loss:
         off = (parameters - self._center) / self._width
         value = 0.5 * self._rest @ coefficients + np.log(np.diag(factor)).sum() + 0.5 * off @ off
         slope = inverse - np.outer(coefficients, coefficients)  # twice that by the covariance
-        # by the squared distances; then sum_ij w_ij (x_i - x_j)^2 = 2 (sum_i w_i x_i^2 - x'Wx)
+        # by the squared distances
         weights = slope * (-5 / 6 * signal) * (1 + root) * decay
-        spans = weights.sum(axis=1) @ places**2
-        spans -= np.einsum("iq,iq->q", places, weights @ places)
+        pulls = 2 * (weights.sum(axis=1)[:, None] * places - weights @ places)  # by the places
+        spans = np.einsum("iq,iq->q", pulls, places)
         gradient = np.empty_like(parameters)
-        gradient[:-2] = -2 * np.bincount(owners, spans, minlength=count)
-        gradient[-2] = 0.5 * signal * np.vdot(slope, matern)
-        gradient[-1] = 0.5 * noise * np.trace(slope)
+        gradient[:count] = -np.bincount(belief.owners, spans, minlength=count)
+        gradient[count] = 0.5 * signal * np.vdot(slope, matern)
+        gradient[count + 1] = 0.5 * noise * np.trace(slope)
+        if len(belief.slopes):
+            lead = pulls[:, belief.lead] * belief.weights(parameters)[belief.lead]
+            gradient[count + 2 :] = -lead @ inputs.levers
         return float(value), gradient + off / self._width
 
 
