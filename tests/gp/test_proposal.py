@@ -146,6 +146,14 @@ def test_it_is_better_than_chance_whatever_the_prior_says(center: float) -> None
     assert np.mean(rows) > np.mean(chance)
 
 
+def test_every_branch_is_looked_at_more_than_once() -> None:
+    """One poor look does not write off what exists with another value of a parameter only."""
+    own = [Dimension("float", when=((0, (float(index),)),)) for index in range(3)]
+    space = Space((choice(["a", "b", "c"]), Dimension("float"), *own))
+    rows = study(space, NOTHING, 24)
+    assert min(np.bincount(rows[:, 0].astype(int), minlength=3)) >= 4
+
+
 def test_failures_are_avoided() -> None:
     """Where half of the space fails, proposals come from the other half."""
     space = Space((Dimension("float"), Dimension("float")))

@@ -12,6 +12,7 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
 from hpo.strategies.gp.acquisition import log_augmented_improvement
+from hpo.strategies.gp.branches import least_tried, moved_to
 from hpo.strategies.gp.candidates import (
     improved,
     latin_hypercube,
@@ -27,6 +28,7 @@ from hpo.strategies.gp.warping import warp_by_source
 DESIGN = 3  # evenly spread trials after the start configurations
 DESIGN_TRUST = 0.5  # share of them that is drawn by the prior
 SETTLED = 24  # from here on every second trial is spent at the highest mean, which noise hides
+VISIT = 3  # until then every third trial goes to the branch of the space that was tried least
 LISTED = 2048  # a space of so many configurations is searched one by one
 MODELLED = 300  # observations in the model at most: half of them the best, half drawn from the rest
 FITTED = 150  # of them, in the fit of its parameters
@@ -114,7 +116,13 @@ def _promising(
         promises = promise(rows) if len(rows) else np.zeros(0)
     else:
         rows = propose_candidates(space, tops, prior, rng)
+        tried = np.concatenate([history.rows[history.own()], history.pending])
+        branch = least_tried(space, tried) if index < SETTLED and index % VISIT == 0 else None
+        if branch is not None:
+            rows = moved_to(branch, space, rows, rng)
         rows, promises = improved(space, rows, promise, rng)
+        if branch is not None:
+            promises = np.where(rows[:, branch[0]] == branch[1], promises, -np.inf)
     yield from rows[np.argsort(-promises, kind="stable")]
     if space.size > LISTED:
         yield from space.spread(rng.random((1024, len(space))))
