@@ -11,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --use-pep
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo postgresql test soak lint types format bench bench-storage
+.PHONY: help demo postgresql test soak lint types format bench bench-storage bench-search
 .DELETE_ON_ERROR:
 
 help: ## List the commands
@@ -49,6 +49,11 @@ soak: postgresql ## Run the tests of faults in full: many kills, long chaos; hal
 
 bench-storage: postgresql ## Measure ticket claims and no-op trials a second against stock Optuna
 	$(TEST_ENV) $(BIN)/python -m benchmarks.storage $(ARGS)
+
+# None of the peers asks for other versions than ours, so they need no environment of their own.
+bench-search: $(READY) ## Compare search strategies with the field's; 40 minutes, ARGS=--quick: 2
+	@$(INSTALL) -r benchmarks/requirements-search.txt
+	$(TEST_ENV) $(BIN)/python -m benchmarks.search $(ARGS)
 
 bench: $(READY) ## Measure trial time, memory and disk against a plain Trainer search
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r benchmarks/requirements.txt
