@@ -4,13 +4,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from transformers import set_seed
 
-from hpo import training_arguments
+from hpo import storage, training_arguments
 from hpo.data import Split, load_test, overlap
 from hpo.device import Device
 from hpo.errors import BadInput, ModelError, SpecError, TrialFailed
@@ -25,6 +25,7 @@ from hpo.recipe import Recipe, resolve
 from hpo.spec import StudyFile
 from hpo.strategies import Strategy, load_strategy
 from hpo.tasks import TASKS
+from hpo.warm_start import EarlierStudy, Overlap, find
 from hpo.watch import Watch
 from hpo.workspace import Workspace
 
@@ -54,10 +55,11 @@ class Report:
         models: one each.
         device: where trials would run.
         points: how many the grid has; None for a strategy that samples.
-        beliefs: what the strategy believes before the first trial, in sentences.
         pruning: when trials are given up, in words.
         disk_needed, disk_free: bytes.
         notices: sentences about the data.
+        beliefs: what the strategy believes before the first trial, in sentences.
+        warm_start: what each earlier study has to teach.
     """
 
     study: str
@@ -70,23 +72,25 @@ class Report:
     models: list[ModelReport]
     device: str
     points: int | None
-    beliefs: list[str]
     pruning: str
     disk_needed: int
     disk_free: int
     notices: list[str] = field(default_factory=list)
+    beliefs: list[str] = field(default_factory=list)
+    warm_start: list[Overlap] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return asdict(self)
 
 
-def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
+def check(file: StudyFile, output: Path, storage_url: str, say: Callable[[str], None]) -> Report:
     """Try everything that a study needs.
 
     Args:
         file: the study.
         output: where its trials would write.
+        storage_url: where it would be stored; read if it is to learn from earlier studies.
         say: is told what is being tried.
 
     Raises:
@@ -101,8 +105,11 @@ def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
     workspace = Workspace(spec, file.folder, output.resolve() / "check", cache)
     say("names")
     strategy = check_names(file, workspace)
+    earlier: list[EarlierStudy] = []
     with _collected(problems):
         _check_writable(output)
+    with _collected(problems):
+        earlier = _earlier(file, storage_url)
     say("data")
     test = None
     with _collected(problems):
@@ -127,7 +134,12 @@ def check(file: StudyFile, output: Path, say: Callable[[str], None]) -> Report:
         problems.append(f"--output: {output} has {free:,} bytes free; a trial needs {needed:,}")
     if problems:
         _refuse(problems, file)
-    return _report(file, workspace, test, reports, strategy, (needed, free))
+    report = _report(file, workspace, test, reports, strategy, (needed, free))
+    return replace(
+        report,
+        warm_start=[Overlap.of(each, workspace.space) for each in earlier],
+        beliefs=strategy.told(workspace.space, earlier),
+    )
 
 
 def check_names(file: StudyFile, workspace: Workspace) -> Strategy:
@@ -151,6 +163,17 @@ def check_names(file: StudyFile, workspace: Workspace) -> Strategy:
     if problems:
         _refuse(problems, file)
     return strategy
+
+
+def _earlier(file: StudyFile, storage_url: str) -> list[EarlierStudy]:
+    if not file.spec.warm_start:
+        return []
+    opened = storage.open_storage(storage_url, create=False)
+    try:
+        with storage.told(opened.engine.url):
+            return find(opened, file.spec, file.study_name)
+    finally:
+        opened.engine.dispose()
 
 
 def _report(
@@ -184,7 +207,6 @@ def _report(
         models=reports,
         device=Device.here().name,
         points=None if points is None else len(points),
-        beliefs=strategy.told(workspace.space),
         pruning=described(workspace.spec.prune),
         disk_needed=disk[0],
         disk_free=disk[1],

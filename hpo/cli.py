@@ -69,8 +69,8 @@ def _print_json(found: dict[str, Any]) -> None:
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
-def _example(text: str) -> str:
-    return f"\b\nExample:\n  {text}"
+def _example(*lines: str) -> str:
+    return "\n  ".join(["\b\nExample:", *lines])
 
 
 STRATEGY = click.option(
@@ -85,6 +85,11 @@ STORAGE = click.option(
 OUTPUT = click.option(
     "--output", type=click.Path(path_type=Path, file_okay=False), default=_RUNS,
     show_default=True, help="The folder below which everything lies.",
+)  # fmt: skip
+WARM_START = click.option(
+    "--warm-start", metavar="NAME", multiple=True,
+    help="Learn from this earlier study of the storage; repeatable, and instead of those that "
+    "the study file names.",
 )  # fmt: skip
 SET = click.option(
     "--set", "overrides", metavar="KEY=VALUE", multiple=True,
@@ -128,32 +133,48 @@ def init(task: str, path: Path) -> None:
 @main.command(epilog=_example("hpo check studies/demo-ner.toml --json"))
 @click.argument("study", type=click.Path(path_type=Path), required=False)
 @STRATEGY
+@WARM_START
+@STORAGE
 @SET
 @OUTPUT
 @JSON
-def check(
+def check(  # noqa: PLR0913, PLR0917 - one for each option
     study: Path | None,
     strategy: str | None,
+    warm_start: tuple[str, ...],
+    storage_url: str | None,
     overrides: tuple[str, ...],
     output: Path,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Try everything that a study needs, without spending a trial."""
+    """Try everything that a study needs, without spending a trial.
+
+    The storage is read only if the study is to learn from earlier ones.
+    """
     from hpo import spec
 
-    changes = [*overrides, *spec.overrides(strategy=strategy, trials=None)]
+    changes = [*overrides, *spec.overrides(strategy=strategy, warm_start=warm_start)]
     file = spec.load(_study_file(study), changes)
     from hpo import check as preflight  # imports torch: a mistake in the file is told before
 
-    report = preflight.check(file, output, lambda what: click.echo(f"checking {what} …", err=True))
+    report = preflight.check(
+        file, output, _url(storage_url, output),
+        lambda what: click.echo(f"checking {what} …", err=True),
+    )  # fmt: skip
     from hpo.display import check_summary
 
     _print_json(report.to_json()) if as_json else click.echo(check_summary(report))
 
 
-@main.command(epilog=_example("hpo run studies/demo-ner.toml --strategy bayes --trials 10"))
+@main.command(
+    epilog=_example(
+        "hpo run studies/demo-ner.toml --strategy bayes --trials 10",
+        "hpo run more-data.toml --warm-start demo-ner-bayes",
+    )
+)
 @click.argument("study", type=click.Path(path_type=Path), required=False)
 @STRATEGY
+@WARM_START
 @click.option(
     "--trials", type=click.IntRange(min=1), help="The budget in all, instead of the file's."
 )
@@ -173,6 +194,7 @@ def check(
 def run(  # noqa: PLR0913, PLR0917 - one for each option
     study: Path | None,
     strategy: str | None,
+    warm_start: tuple[str, ...],
     trials: int | None,
     storage_url: str | None,
     name: str | None,
@@ -192,7 +214,8 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     from hpo import spec
 
     path = _study_file(study)
-    file = spec.load(path, [*overrides, *spec.overrides(strategy=strategy, trials=trials)])
+    given = spec.overrides(strategy=strategy, trials=trials, warm_start=warm_start)
+    file = spec.load(path, [*overrides, *given])
     from hpo import run as runner
 
     plan = runner.plan(file, name=name, storage_url=storage_url, output=output)

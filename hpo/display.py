@@ -15,6 +15,7 @@ from hpo.workers import is_gone, shown
 
 if TYPE_CHECKING:
     from hpo.check import Report
+    from hpo.warm_start import Overlap
 
 _ROWS = 12  # trials in the live table
 _BARS = "▁▂▃▄▅▆▇█"
@@ -189,6 +190,7 @@ def check_summary(report: "Report") -> str:
             for belief in report.beliefs
             for line in textwrap.wrap(belief, 64, subsequent_indent="  ")
         ),
+        *(f"  warm start  {taught(overlap)}" for overlap in report.warm_start),
         f"  pruning     {report.pruning}",
         f"  device      {report.device}",
         f"  disk        {size(report.disk_free)} free, a trial needs {size(report.disk_needed)}",
@@ -206,6 +208,18 @@ def check_summary(report: "Report") -> str:
         lines.append(f"  {name:<12}{split['rows']} rows: {counts}")
     lines += [f"  note        {notice}" for notice in report.notices]
     return "\n".join(lines)
+
+
+def taught(overlap: "Overlap") -> str:
+    """Return what an earlier study has to teach, in words."""
+    words = [f"{overlap.study}: {count(overlap.trials, 'trial')} over {', '.join(overlap.common)}"]
+    if overlap.constant:
+        words.append(f"there always {written(overlap.constant)}")
+    if overlap.unknown:
+        words.append(f"not known there: {', '.join(overlap.unknown)}")
+    if overlap.ignored:
+        words.append(f"not searched here: {', '.join(overlap.ignored)}")
+    return "; ".join(words)
 
 
 def size(count: int) -> str:

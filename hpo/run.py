@@ -17,10 +17,12 @@ from hpo.signals import Stop
 from hpo.spec import StudyFile, StudySpec
 from hpo.study import StudyView, slug, view
 from hpo.trials import RUN
+from hpo.warm_start import EarlierStudies, find
 from hpo.watching import Watched
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages import RDBStorage
 
     from hpo.strategies import Strategy
 
@@ -95,7 +97,7 @@ def plan(file: StudyFile, *, name: str | None, storage_url: str | None, output: 
         raise BadInput("--name: found an empty name; expected one, or no --name")
     return Plan(
         file=file,
-        name=name or f"{file.path.stem}-{file.spec.strategy}",
+        name=name or file.study_name,
         storage_url=storage_url or storage.default_url(output),
         output=output,
     )
@@ -143,6 +145,7 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
     with Stop() as stop:
         _make_folder(plan.folder)
         opened = storage.open_storage(plan.storage_url)
+        _check_warm_start(plan, opened)
         progress.preparing("reading the data")
         facts = prepared.load()
         study = storage.create_or_attach(
@@ -169,11 +172,12 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
                 opened.engine, study.user_attrs[storage.ID], worker=workers.here(),
                 device=prepared.runner.device, lease=plan.lease,
             )  # fmt: skip
+            earlier = EarlierStudies(opened, plan.file.spec.warm_start, progress.note)
             versions = storage.own_versions(study.user_attrs)
             worker = Worker(
                 Work(
                     study, opened, tickets, prepared.strategy, prepared.runner, terms, progress,
-                    stop, versions,
+                    stop, versions, earlier.read,
                 )
             )  # fmt: skip
             if plan.alone:
@@ -224,6 +228,19 @@ def _extends(strategy: "Strategy", stored: StudySpec, new: StudySpec) -> bool:
     return differ <= {"space", "model"} and strategy.extends(
         stored.search_space(), new.search_space()
     )
+
+
+def _check_warm_start(plan: Plan, opened: "RDBStorage") -> None:
+    """Refuse to create a study that has nothing to learn from.
+
+    Later on it may be that an earlier study was deleted: whoever joins goes on without it.
+
+    Raises:
+        SpecError: there is nothing to learn from one of its earlier studies.
+    """
+    with storage.told(opened.engine.url):
+        if plan.file.spec.warm_start and plan.name not in storage.study_names(opened):
+            find(opened, plan.file.spec, plan.name)
 
 
 def _make_folder(folder: Path) -> None:

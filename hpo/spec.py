@@ -54,6 +54,9 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 _List = Annotated[tuple[StrictStr, ...], Field(min_length=1), AfterValidator(_distinct)]
 Names = Annotated[_List, BeforeValidator(_as_list)]
 """One name, or several distinct ones."""
+_AnyNames = Annotated[
+    tuple[StrictStr, ...], AfterValidator(_distinct), BeforeValidator(_as_list)
+]  # or none
 
 
 class _Part(BaseModel):
@@ -218,6 +221,7 @@ class StudySpec(_Part):
         trust_remote_code: run code that a hub model or data set brings along.
         keep_checkpoints: how many of the best trials keep their weights.
         strategy_options: of the strategy; it says which there are.
+        warm_start: earlier studies of the same storage, whose trials the strategy learns from.
         start: configurations that are tried first; what one leaves out, the strategy chooses.
     """
 
@@ -225,6 +229,7 @@ class StudySpec(_Part):
     model: Names
     strategy: StrictStr = "bayes"
     strategy_options: dict[StrictStr, JsonValue] = {}
+    warm_start: _AnyNames = ()
     seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 42
     trust_remote_code: StrictBool = False
     keep_checkpoints: Annotated[StrictInt, Field(ge=1)] = 1
@@ -358,11 +363,22 @@ class StudyFile:
         """The folder that relative paths of data and models start from."""
         return self.path.parent.resolve()
 
+    @property
+    def study_name(self) -> str:
+        """What the study is called where nobody says otherwise."""
+        return f"{self.path.stem}-{self.spec.strategy}"
 
-def overrides(*, strategy: str | None, trials: int | None) -> list[str]:
-    """Return what `load` takes, for the two keys that are most often set for one run."""
-    given = {"strategy": strategy, "budget.trials": trials}
-    return [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+
+def overrides(
+    *, strategy: str | None, trials: int | None = None, warm_start: Sequence[str] = ()
+) -> list[str]:
+    """Return what `load` takes, for the keys that are most often set for one run."""
+    given = {"strategy": strategy, "budget.trials": trials, "warm_start": list(warm_start) or None}
+    return [
+        f"{key}={json.dumps(value, ensure_ascii=False)}"  # TOML has no surrogates
+        for key, value in given.items()
+        if value is not None
+    ]
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> StudyFile:

@@ -1,6 +1,6 @@
 """One turn of a worker: a claimed ticket, up to its outcome or to whoever claims it next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,7 @@ from hpo.trials import (
     has_outcome,
     params_of,
 )
+from hpo.warm_start import EarlierStudy
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Work:
         progress: is told what happens.
         stop: knows whether to leave.
         versions: those of its libraries that differ from the study's.
+        earlier: reads the studies that it learns from.
     """
 
     study: optuna.Study
@@ -85,6 +87,7 @@ class Work:
     progress: Progress
     stop: Stop
     versions: Mapping[str, str] = field(default_factory=dict)
+    earlier: Callable[[], Sequence[EarlierStudy]] = tuple
 
     @property
     def cached(self) -> BaseStorage:
@@ -224,7 +227,9 @@ class Turn:
 
     def _draw(self) -> Draw:
         work = self.work
-        situation = Situation(work.runner.space, work.terms.seed, self.ticket.number)
+        situation = Situation(
+            work.runner.space, work.terms.seed, self.ticket.number, work.earlier()
+        )
         pruner = make_pruner(work.terms.prune)
         return Draw(work.study, work.cached, work.strategy.sampler(situation), pruner)
 

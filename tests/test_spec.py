@@ -3,6 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.errors import SpecError
-from hpo.spec import MODEL_PARAMETERS, StudySpec, flatten, load, parse, show
+from hpo.spec import MODEL_PARAMETERS, StudySpec, flatten, load, overrides, parse, show
 
 STUDY = """
 task = "ner"
@@ -122,6 +123,7 @@ def test_budget_is_outside_the_digest(
         "space.learning_rate.low=1e-6",
         "space.weight_decay={type='choice', values=[0.0, 0.1]}",
         "objective.metric=precision",
+        "warm_start=earlier",
     ],
 )
 def test_anything_else_changes_the_digest(study: Path, override: str) -> None:
@@ -189,6 +191,8 @@ def test_several_mistakes_at_once(study: Path) -> None:
         ("model=[]", ["model: found []; expected at least one"]),
         ("model=3", ["model: found 3; expected text or a list of texts"]),
         ("model=['a', 'a']", ["model: found a name twice; expected distinct names"]),
+        ("warm_start=['a', 'a']", ["warm_start: found a name twice; expected distinct names"]),
+        ("warm_start=3", ["warm_start: found 3; expected text or a list of texts"]),
         ("seed=-1", ["seed: found -1; expected at least 0"]),
         ("seed=true", ["seed: found true; expected a whole number"]),
         ("data=x", ['data: found "x"; expected a table']),
@@ -341,6 +345,17 @@ def test_overrides_are_toml_or_plain_text(study: Path, override: str, value: obj
     """`--set` takes a dotted key and a TOML value, or plain text."""
     (found,) = load(study, [override]).spec.training.values()
     assert found == value
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1), unique=True))
+def test_options_take_the_place_of_keys(names: list[str]) -> None:
+    """Whatever a study is called; and without an option the file's own key stands."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "study.toml")
+        path.write_text('warm_start = ["theirs"]' + STUDY)
+        spec = load(path, overrides(strategy="tpe", trials=3, warm_start=names)).spec
+    assert spec.warm_start == (tuple(names) or ("theirs",))
+    assert (spec.strategy, spec.budget.trials) == ("tpe", 3)
 
 
 @pytest.mark.parametrize("override", ["seed", "=3", "task.name=3"])

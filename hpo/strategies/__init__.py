@@ -4,7 +4,7 @@ A new strategy is a `Strategy` in this folder and a line in the table below (or 
 the group `hpo.strategies`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hpo.parameters import Scalar
     from hpo.space import SearchSpace
     from hpo.spec import StudySpec
+    from hpo.warm_start import EarlierStudy
 
 STRATEGIES = Plugins(
     "strategy",
@@ -43,11 +44,13 @@ class Situation:
         space: what is searched.
         seed: the study's.
         index: how many trials were started before this one.
+        earlier: the studies to learn from; none unless the strategy `learns_from_others`.
     """
 
     space: "SearchSpace"
     seed: int
     index: int
+    earlier: "Sequence[EarlierStudy]" = ()
 
     def derived_seed(self) -> int:
         """Return a seed of this trial's own.
@@ -68,10 +71,12 @@ class StrategyOptions(BaseModel):
 class Strategy:
     """A way to choose configurations: it samples, unless it is made of points.
 
-    It is made with an instance of its `Options`, or with nothing if it has none.
+    It is made with an instance of its `Options`, or with nothing if it has none. One that
+    `learns_from_others` is given a study's `warm_start`.
     """
 
     Options: ClassVar[type[StrategyOptions] | None] = None
+    learns_from_others: ClassVar[bool] = False
 
     def sampler(self, situation: Situation) -> "optuna.samplers.BaseSampler":
         """Return the sampler for one trial."""
@@ -85,7 +90,7 @@ class Strategy:
         """
         return None
 
-    def told(self, space: "SearchSpace") -> list[str]:
+    def told(self, space: "SearchSpace", earlier: "Sequence[EarlierStudy]" = ()) -> list[str]:
         """Say in sentences what is believed of a space before its first trial."""
         return []
 
@@ -106,6 +111,11 @@ def load_strategy(spec: "StudySpec") -> Strategy:
     points = strategy.points(spec.search_space(), spec.seed)
     if points is not None and spec.start:
         raise SpecError(f"start: found beside {spec.strategy}, which runs its own points only")
+    if spec.warm_start and not getattr(strategy, "learns_from_others", False):
+        raise SpecError(
+            f"warm_start: found beside {spec.strategy}, which learns from its own trials only; "
+            "expected no warm_start, or a strategy that learns from others, such as bayes"
+        )
     if points is None and endless:
         raise SpecError(
             f"budget: found neither trials nor hours; expected one of them, since "

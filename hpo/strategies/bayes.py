@@ -3,6 +3,8 @@
 See `hpo.strategies.gp` for the method and its sources.
 """
 
+from collections.abc import Sequence
+
 from optuna.samplers import BaseSampler
 from typing_extensions import override
 
@@ -10,21 +12,29 @@ from hpo.space import SearchSpace
 from hpo.strategies import Situation, Strategy
 from hpo.strategies.bayes_sampler import BayesSampler
 from hpo.strategies.published import expectations, starts
+from hpo.warm_start import EarlierStudy
 
 
 class Bayes(Strategy):
     """Tries what is published, spreads a few trials, then models the space."""
 
+    learns_from_others = True
+
     @override
-    def told(self, space: SearchSpace) -> list[str]:
+    def told(self, space: SearchSpace, earlier: Sequence[EarlierStudy] = ()) -> list[str]:
         expected = expectations(space)
         words = [f"{name} near {prior.center}" for name, prior in expected.items()]
         lines = [f"expected until trials say otherwise: {', '.join(words)}"] if words else []
         first = [f"learning_rate {params['learning_rate']:g}" for params in starts(space)]
+        if earlier:
+            best = ", ".join(study.name for study in earlier)
+            lines.append(f"tried before all else: the best configuration of {best}")
         if first:
             lines.append(f"tried first: that with {', then with '.join(first)}")
         return lines
 
     @override
     def sampler(self, situation: Situation) -> BaseSampler:
-        return BayesSampler(situation.space, seed=situation.seed, index=situation.index)
+        return BayesSampler(
+            situation.space, seed=situation.seed, index=situation.index, earlier=situation.earlier
+        )

@@ -1,5 +1,6 @@
 """The default strategy as an Optuna sampler: what the storage holds in, one configuration out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ from typing_extensions import override
 
 from hpo.space import SearchSpace
 from hpo.strategies.axes import Axes
+from hpo.strategies.earlier import taught
 from hpo.strategies.gp.proposal import History, propose
 from hpo.strategies.losses import losses_of
 from hpo.strategies.whole_space import WholeSpaceSampler
 from hpo.trials import params_of
+from hpo.warm_start import EarlierStudy
 
 
 class BayesSampler(WholeSpaceSampler):
@@ -24,14 +27,21 @@ class BayesSampler(WholeSpaceSampler):
             Optuna's samplers do, and random draws of the others.
         seed: the study's: with the same trials in the storage it proposes the same.
         index: the trial's place in the study; by default its number.
+        earlier: the studies to learn from; with the whole space only.
     """
 
     def __init__(
-        self, space: SearchSpace | None = None, *, seed: int | None = None, index: int | None = None
+        self,
+        space: SearchSpace | None = None,
+        *,
+        seed: int | None = None,
+        index: int | None = None,
+        earlier: Sequence[EarlierStudy] = (),
     ) -> None:
         super().__init__(space, seed)
         self._seed = int(np.random.default_rng(seed).integers(2**31)) if seed is None else seed
         self._index = index
+        self._earlier = earlier
 
     @override
     def reseed_rng(self) -> None:
@@ -59,13 +69,12 @@ class BayesSampler(WholeSpaceSampler):
             and self._is_drawn(params_of(each), search_space)
             and (row := axes.row(params_of(each))) is not None
         ]
-        history = History(
-            axes.stacked([row for row, _ in ended]),
-            -np.array([loss for _, loss in ended]),
-            axes.stacked(pending),
-        )
+        rows, values = axes.stacked([row for row, _ in ended]), -np.array([x for _, x in ended])
+        history, prior = History(rows, values, axes.stacked(pending)), axes.prior()
+        if self._earlier:
+            history, prior = taught(history, prior, axes, self._earlier)
         index = trial.number if self._index is None else self._index
-        row = propose(axes.space, history, axes.prior(), self._seed, index)
+        row = propose(axes.space, history, prior, self._seed, index)
         if row is None:  # every configuration was tried: any may be tried again
             shares = np.random.default_rng([self._seed, index]).random((1, len(axes.names)))
             (row,) = axes.space.spread(shares)

@@ -10,11 +10,13 @@ import pytest
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.errors import SpecError
 from hpo.space import SearchSpace
 from hpo.storage import open_storage
 from hpo.strategies import STRATEGIES, Situation, Strategy, load_strategy
 from hpo.strategies.distributions import distributions_of
 from hpo.trials import ABANDONED, REASON
+from hpo.warm_start import EarlierStudy
 from tests.studies_made import make_spec
 
 NAMES = STRATEGIES.names()
@@ -119,6 +121,35 @@ def test_values_are_of_the_space(name: str) -> None:
         assert list(params) == list(MIXED)
         assert all(type(value) is types.get(key, int) for key, value in params.items())
         assert fits(space, params)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_studies_are_learnt_from_or_refused(name: str) -> None:
+    """A strategy that learns from others draws beside them; any other refuses a warm start."""
+    space = made(MIXED)
+    options = {"strategy": name, "strategy_options": OPTIONS.get(name, {}), "space": SMALL}
+    if not strategy_of(name).learns_from_others:
+        with pytest.raises(SpecError, match=f"warm_start: found beside {name}, which learns from"):
+            load_strategy(make_spec({**options, "warm_start": "earlier"}))
+        return
+    strategy = load_strategy(make_spec({**options, "warm_start": "earlier"}))
+    table = {**CONDITIONAL, "rate": {"type": "float", "low": 0.0, "high": 10.0}}
+    earlier = optuna.create_study(direction="minimize")
+    run("random", made(table), 6, study=earlier)
+    earlier.add_trials(
+        others(distributions_of(made(SMALL)), {"rate": 1e-4, "size": 8, "epochs": 2})
+    )
+    situations = [
+        EarlierStudy("nothing", made(SMALL), True, [], {}),
+        EarlierStudy("earlier", made(table), False, earlier.trials, {"freeze": "layers:2"}),
+    ]
+    study = optuna.create_study(direction="maximize")
+    for index in range(9):
+        study.sampler = strategy.sampler(Situation(space, 1, index, situations))
+        trial = study.ask()
+        params = space.suggest(trial)
+        assert fits(space, params)
+        study.tell(trial, near(params))
 
 
 @pytest.mark.parametrize("name", NAMES)

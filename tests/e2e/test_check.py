@@ -62,6 +62,28 @@ def test_points_of_a_grid(hpo: Hpo) -> None:
     assert (ended.code, "needs one of them" in ended.stderr) == (2, True)
 
 
+def test_what_earlier_studies_teach(hpo: Hpo) -> None:
+    """Its trials, what both search and what only one does; a wrong name beside other mistakes."""
+    write_study(hpo.folder / "study.toml", {"training": {"num_train_epochs": 1}})
+    assert hpo("run", "--trials", "1", "--name", "films").code == 0
+    space = {
+        "learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
+        "weight_decay": {"type": "float", "low": 0.0, "high": 0.1},
+    }
+    write_study(hpo.folder / "study.toml", {"strategy": "bayes", "space": space})
+    ended = hpo("check", "--warm-start", "films", "--json")
+    assert ended.code == 0, ended.stderr
+    assert ended.json()["warm_start"] == [{
+        "study": "films", "trials": 1, "common": ["learning_rate"], "ignored": [],
+        "constant": {"weight_decay": 0.0}, "unknown": [],
+    }]  # fmt: skip
+    told = "films: 1 trial over learning_rate; there always weight_decay=0"
+    assert told in hpo("check", "--warm-start", "films").stdout
+    wrong = hpo("check", "--warm-start", "flims", "--set", "data.train=none.jsonl")
+    assert (wrong.code, "did you mean 'films'?" in wrong.stderr) == (2, True)
+    assert "none.jsonl" in wrong.stderr
+
+
 def test_several_mistakes_at_once(hpo: Hpo) -> None:
     """Mistakes in names of all kinds are told together, each with the file."""
     changes = {
