@@ -8,7 +8,7 @@ from benchmarks.search.branches import Branches
 from benchmarks.search.landscape import Landscape
 from benchmarks.search.problem import Problem
 from benchmarks.search.ridge import Ridge
-from benchmarks.search.table import TABLES, WRONG, Table, read
+from benchmarks.search.table import ENOUGH, TABLES, WRONG, Table, read
 from benchmarks.search.walls import Walls
 
 Seeds = Literal["development", "held-out"]
@@ -38,11 +38,11 @@ def landscapes(seeds: Seeds) -> dict[str, Maker]:
 
 
 def tables() -> dict[str, Maker]:
-    """Return name -> maker of the tables with anything recorded, the same for all seeds."""
+    """Return name -> maker of the tables that say enough, the same for all seeds."""
     return {
         f"table-{name}": partial(Table, name)
         for name in WRONG
-        if len(read(TABLES / f"{name}.jsonl")) > 1
+        if len(read(TABLES / f"{name}.jsonl")) >= ENOUGH
     }
 
 
