@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import plateau, spec, storage, workers
+from hpo.display import taught
 from hpo.errors import BadInput, StudyFailed, StudyMismatch
 from hpo.keeper import Patience
 from hpo.leases import LEASE, Tickets
@@ -17,7 +18,7 @@ from hpo.signals import Stop
 from hpo.spec import StudyFile, StudySpec
 from hpo.study import StudyView, slug, view
 from hpo.trials import RUN
-from hpo.warm_start import EarlierStudies, find
+from hpo.warm_start import EarlierStudies, Overlap, find
 from hpo.watching import Watched
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
     with Stop() as stop:
         _make_folder(plan.folder)
         opened = storage.open_storage(plan.storage_url)
-        _check_warm_start(plan, opened)
+        _check_warm_start(plan, opened, progress)
         progress.preparing("reading the data")
         facts = prepared.load()
         study = storage.create_or_attach(
@@ -230,8 +231,8 @@ def _extends(strategy: "Strategy", stored: StudySpec, new: StudySpec) -> bool:
     )
 
 
-def _check_warm_start(plan: Plan, opened: "RDBStorage") -> None:
-    """Refuse to create a study that has nothing to learn from.
+def _check_warm_start(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:
+    """Say what a new study is to learn, and refuse to create one that has nothing to learn from.
 
     Later on it may be that an earlier study was deleted: whoever joins goes on without it.
 
@@ -240,7 +241,9 @@ def _check_warm_start(plan: Plan, opened: "RDBStorage") -> None:
     """
     with storage.told(opened.engine.url):
         if plan.file.spec.warm_start and plan.name not in storage.study_names(opened):
-            find(opened, plan.file.spec, plan.name)
+            for earlier in find(opened, plan.file.spec, plan.name):
+                overlap = Overlap.of(earlier, plan.file.spec.search_space())
+                progress.note(f"warm start: {taught(overlap)}")
 
 
 def _make_folder(folder: Path) -> None:

@@ -143,6 +143,20 @@ def test_what_was_not_searched_is_constant(parameter: Any, constants: Params, ou
     assert found == pytest.approx({"learning_rate": 1e-3, "p": ours})
 
 
+@pytest.mark.parametrize(
+    ("low", "said"),
+    [
+        (1e-6, "learnt from earlier: 2 observations; their best is tried before all"),
+        (5e-3, "learnt from earlier: nothing, for its trials lie outside of this space"),
+    ],
+)
+def test_what_is_learnt_is_told(low: float, said: str) -> None:
+    """How many trials count, and what is done with them."""
+    trials = [({"learning_rate": rate}, 0.1) for rate in (1e-5, 1e-4)]
+    space = space_of({"learning_rate": {**RATE, "low": low}, "p": {**EPOCHS, "high": 1}})
+    assert Bayes().told(space, [earlier({"learning_rate": RATE}, *trials)])[-1] == said
+
+
 def test_conditions_hold_for_what_others_ran() -> None:
     """A parameter that does not exist beside the others has no value, whatever they ran with."""
     beta = {"type": "float", "low": 0.9, "high": 0.999, "when": {"optim": "adamw_torch"}}
@@ -155,6 +169,7 @@ def test_conditions_hold_for_what_others_ran() -> None:
     assert configurations(table, history.rows) == [
         {"optim": "adafactor"}, {"optim": "adamw_torch", "adam_beta2": pytest.approx(0.95)},
     ]  # fmt: skip
+    assert history.rows[0] == pytest.approx(axes_of(space_of(table)).row({"optim": "adafactor"}))
 
 
 def test_what_only_others_search_makes_them_less_certain() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from hpo.parameters import Choice, Parameter
 from hpo.space import SearchSpace
 from hpo.strategies.axes import Axes
+from hpo.strategies.distributions import distributions_of
 from hpo.strategies.gp.dimensions import Array
 from hpo.strategies.gp.encoding import Space, key_of
 from hpo.strategies.gp.prior import BELIEF, DOUBT, Prior
@@ -70,6 +71,13 @@ def taught(
         ),
         replace(prior, starts=axes.stacked([*distinct.values(), *prior.starts])),
     )
+
+
+def observations(study: EarlierStudy, space: SearchSpace) -> int:
+    """Return how many trials of an earlier study tell something about a space."""
+    distributions = distributions_of(space)
+    searched = {name: each for name, each in distributions.items() if not each.single()}
+    return len(_observed(study, Axes(searched, space), TRIALS)[1])
 
 
 @dataclass(frozen=True)
