@@ -16,13 +16,13 @@ test holds them to where all trials are evaluated at the same steps. What differ
 """
 
 import math
-import statistics
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from zlib import crc32
 
+import numpy as np
 from optuna import Study
 from optuna.pruners import BasePruner, NopPruner
 from optuna.study import StudyDirection
@@ -86,10 +86,13 @@ class Contest:
         return [score for score in scores if math.isfinite(score)]
 
 
-def below_median(_spec: PruneSpec, contest: Contest) -> bool:
-    """Compare with the median of the completed trials (Golovin et al. 2017, Google Vizier)."""
+def below_percentile(spec: PruneSpec, contest: Contest) -> bool:
+    """Compare with the median of the completed trials (Golovin et al. 2017, Google Vizier).
+
+    Or with another percentile, counted from the best as in Optuna's `PercentilePruner`.
+    """
     scores = contest.scores(contest.completed())
-    return bool(scores) and contest.score() < statistics.median(scores)
+    return bool(scores) and contest.score() < float(np.percentile(scores, 100 - spec.percentile))
 
 
 def halved(spec: PruneSpec, contest: Contest) -> bool:
@@ -120,7 +123,7 @@ def stalled(spec: PruneSpec, contest: Contest) -> bool:
 
 
 RULES: dict[str, Callable[[PruneSpec, Contest], bool]] = {
-    "median": below_median,
+    "median": below_percentile,
     "asha": halved,
     "hyperband": halved_in_bracket,
     "patience": stalled,
@@ -206,7 +209,8 @@ def described(spec: PruneSpec) -> str:
     share = _warmup_share(spec)
     first = f"epoch {spec.warmup_epochs:g}" + (f" or {share:.0%} of its schedule" if share else "")
     startup = f"none before {spec.n_startup_trials} have completed"
-    return f"{spec.strategy}; no trial up to {first}, {startup}"
+    best = f", best {spec.percentile:g}% go on" if spec.percentile != 50 else ""
+    return f"{spec.strategy}{best}; no trial up to {first}, {startup}"
 
 
 def _warmup_share(spec: PruneSpec) -> float:

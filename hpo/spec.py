@@ -35,6 +35,7 @@ from hpo.validation import show as show  # noqa: PLC0414 - whoever reads a speci
 
 Freeze = Annotated[str, Field(pattern=r"^(none|embeddings|encoder|layers:[1-9][0-9]*)$")]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Percent = Annotated[float, Field(strict=True, gt=0, lt=100)]
 NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 
@@ -166,6 +167,7 @@ class PruneSpec(_Part):
         catch_up: a trial is spared that would reach the best completed one by the end of its
             schedule if it rose so many times as fast as of late; 0 spares only who is there. 1, a
             straight line, is twice what is left of a learning rate that decays linearly.
+        percentile: `median`: a trial goes on among the best so many percent of the completed ones.
         min_epochs: `asha`, `hyperband`: the first rung.
         reduction_factor: `asha`, `hyperband`: one of so many goes on at each rung, the next of
             which is so many times as far.
@@ -177,6 +179,7 @@ class PruneSpec(_Part):
     warmup_epochs: NotNegative = 1.0
     warmup_share: Share | None = None
     catch_up: NotNegative = 1.0
+    percentile: Percent = 50.0
     min_epochs: Positive = 1.0
     reduction_factor: Annotated[StrictInt, Field(ge=2)] = 3
     patience: Positive = 1.0
@@ -188,7 +191,7 @@ class PruneSpec(_Part):
         among = ("n_startup_trials", "warmup_epochs", "warmup_share")
         known = {
             "none": (),
-            "median": (*among, "catch_up"),
+            "median": (*among, "catch_up", "percentile"),
             "asha": (*among, "catch_up", *rungs),
             "hyperband": (*among, "catch_up", *rungs),
             "patience": (*among, *alone),

@@ -14,7 +14,13 @@ import optuna
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+)
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo import pruning
@@ -220,6 +226,12 @@ class TestWarmUp:
         assert pruning.described(PruneSpec(strategy="median")) == (
             "median; no trial up to epoch 1 or 33% of its schedule, none before 5 have completed"
         )
+        eager = PruneSpec(
+            strategy="median", percentile=20.0, warmup_epochs=0.5, warmup_share=0.0, catch_up=0.0
+        )
+        assert pruning.described(eager) == (
+            "median, best 20% go on; no trial up to epoch 0.5, none before 5 have completed"
+        )
 
     def test_nothing_reported(self) -> None:
         """A trial that reported nothing goes on."""
@@ -346,17 +358,21 @@ class TestProperties:
         step = pruned_at(spec, spaced(mine, 250), [*completed, *running])
         assert step is None or max(mine[: step // 250]) < best
 
-    @given(st.sampled_from(COMPARING), st.data())
+    @given(st.sampled_from(COMPARING), st.floats(1, 99), st.data())
     def test_as_upstream_where_all_are_evaluated_alike(
-        self, strategy: str, data: st.DataObject
+        self, strategy: str, percentile: float, data: st.DataObject
     ) -> None:
         """Every decision of a study is Optuna's, trial after trial, at each step."""
         stock: BasePruner = {
-            "median": MedianPruner(n_startup_trials=1),
+            "median": PercentilePruner(percentile, n_startup_trials=1),
             "asha": SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
             "hyperband": HyperbandPruner(min_resource=1, max_resource=9, reduction_factor=3),
         }[strategy]
-        spec = PruneSpec(strategy=strategy, min_epochs=1 / PROGRESS)  # type: ignore[arg-type]
+        spec = PruneSpec(
+            strategy=strategy,  # type: ignore[arg-type]
+            min_epochs=1 / PROGRESS,
+            percentile=percentile if strategy == "median" else 50.0,
+        )
         study = study_of([])
         curves = st.lists(st.integers(0, 20), min_size=9, max_size=9).map(sorted)
         for values in data.draw(st.lists(curves, min_size=2, max_size=12)):
@@ -547,6 +563,9 @@ class TestStudyFile:
             ({"strategy": "patience", "catch_up": 2}, "prune.catch_up: found beside"),
             ({"strategy": "asha", "reduction_factor": 1}, "expected at least 2"),
             ({"strategy": "median", "n_startup_trials": 0}, "expected at least 1"),
+            ({"strategy": "median", "percentile": 0}, "prune.percentile: .*expected more than 0"),
+            ({"strategy": "median", "percentile": 100}, "prune.percentile: .*expected below 100"),
+            ({"strategy": "asha", "percentile": 20}, "prune.percentile: found beside"),
         ],
     )
     def test_problems(self, table: dict[str, Any], problem: str) -> None:
