@@ -107,6 +107,19 @@ def test_the_best_rate_is_expected_to_move_with_batch_and_epochs() -> None:
     assert Axes(distributions_of(linear), linear).prior().trade is None
     alone = SearchSpace.model_validate({"learning_rate": RATE})
     assert Axes(distributions_of(alone), alone).prior().trade is None
+    assert Axes(distributions_of(alone), alone).prior().lead == 0
+
+
+def test_optimizers_have_rates_of_their_own() -> None:
+    """Lion's is a fifth of AdamW's, with a doubt that is wider than that about the batch size."""
+    names = ["adamw_torch", "lion_32bit", "sgd"]
+    space = space_of(optim={"type": "choice", "values": names})
+    prior = Axes(distributions_of(space), space).prior()
+    assert prior.trade is not None
+    column = space.in_order().index("optim")
+    assert prior.trade.slopes[column] == pytest.approx((0, math.log10(0.2) / 3, 0))
+    assert prior.trade.doubts[column] == pytest.approx(math.log10(5) / 3)
+    assert prior.trade.doubts[1] == pytest.approx(math.log10(2) / 3)
 
 
 def test_published_configurations_come_first() -> None:

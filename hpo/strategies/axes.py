@@ -18,7 +18,14 @@ from hpo.space import SearchSpace
 from hpo.strategies.gp.dimensions import Array, Dimension, choice
 from hpo.strategies.gp.encoding import Space
 from hpo.strategies.gp.prior import Among, Around, Prior, Trade
-from hpo.strategies.published import RATE_DOUBT, expectations, rate_factor, starts
+from hpo.strategies.published import (
+    OPTIMIZER_DOUBT,
+    RATE_DOUBT,
+    expectations,
+    optimizer_factor,
+    rate_factor,
+    starts,
+)
 
 _RATE = "learning_rate"
 _DOUBT = 0.25  # the weight of a category that is not the expected one, beside 1
@@ -104,24 +111,38 @@ class Axes:
             ]
             for params in starts(self.searched)
         ]
-        return Prior(around, self.stacked([np.array(row) for row in rows]), self._trade())
+        lead = self._lead()
+        trade = None if lead is None else self._trade(lead)
+        return Prior(around, self.stacked([np.array(row) for row in rows]), lead, trade)
 
-    def _trade(self) -> Trade | None:
-        """Return how the best learning rate is expected to move with other parameters."""
+    def _lead(self) -> int | None:
+        """Return the column of the learning rate, if it is searched as a number."""
         if _RATE not in self.names:
             return None
-        lead = self.names.index(_RATE)
+        column = self.names.index(_RATE)
+        return None if self.space.dimensions[column].kind == "category" else column
+
+    def _trade(self, lead: int) -> Trade | None:
+        """Return how the best learning rate is expected to move with other parameters."""
         low, high = self._ends(lead)
         if low <= 0 or high <= low or not self._is_even_in_logarithm(lead):
             return None
         width = math.log(high / low)
-        slopes = {}
+        slopes: dict[int, tuple[float, ...]] = {}
+        doubts = {}
         for column, name in enumerate(self.names):
+            distribution = self.distributions[name]
             if self.space.dimensions[column].kind != "category":
                 factors = [rate_factor(name, end) for end in self._ends(column)]
                 if factors[0] and factors[1] and factors[0] != factors[1]:
                     slopes[column] = (math.log(factors[1] / factors[0]) / width,)
-        return Trade(lead, slopes, math.log(RATE_DOUBT) / width) if slopes else None
+                    doubts[column] = math.log(RATE_DOUBT) / width
+            elif name == "optim" and isinstance(distribution, CategoricalDistribution):
+                slopes[column] = tuple(
+                    math.log(optimizer_factor(str(each))) / width for each in distribution.choices
+                )
+                doubts[column] = math.log(OPTIMIZER_DOUBT) / width
+        return Trade(slopes, doubts) if slopes else None
 
     def _ends(self, column: int) -> tuple[float, float]:
         """Return the lowest and the highest value of a numeric dimension."""

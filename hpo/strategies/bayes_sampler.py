@@ -59,7 +59,7 @@ class BayesSampler(WholeSpaceSampler):
         others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
         ended = [
             (row, loss)
-            for each, loss in losses_of(others, maximize=_maximizes(study))
+            for each, loss in losses_of(others, maximize=_maximizes(study), failure=np.nan)
             if (row := axes.row(params_of(each))) is not None
         ]
         pending = [

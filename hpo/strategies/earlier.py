@@ -55,7 +55,7 @@ def taught(
             continue
         teacher = _Teacher(axes.space, prior, rows, values)
         starts.append(rows[int(np.argmax(teacher.scores(rows)))])
-        variance = extra_noise(teacher.scores(history.rows), history.values)
+        variance = extra_noise(teacher.scores(history.rows), warp(history.values))
         if variance is not None:
             unseen = len(study.space.root.keys() - _space(axes).root.keys())
             parts.append(_Part(rows, values, source, variance + UNSEEN * unseen))

@@ -14,15 +14,17 @@ T = TypeVar("T")
 Losses = list[tuple[FrozenTrial, float]]
 
 
-def losses_of(trials: Sequence[FrozenTrial], *, maximize: bool) -> Losses:
+def losses_of(
+    trials: Sequence[FrozenTrial], *, maximize: bool, failure: float | None = None
+) -> Losses:
     """Return each trial that there is something to learn from, with its loss.
 
     - A completed trial: its value; an infinite one is the best or the worst finite one.
     - A pruned trial: the best finite value that it reported, as the objective is the best
       evaluation; nothing is known of one that reported none.
     - A trial that failed for a reason of its configuration's (it diverged, ran out of memory, …)
-      or whose values are not finite: the worst loss of all, so that its neighbourhood is avoided.
-      One that was cut short tells nothing.
+      or whose values are not finite: `failure` if given, else the worst loss of all, so that its
+      neighbourhood is avoided. One that was cut short tells nothing.
 
     Where no trial has a finite value there is no worst, and all are the same: 0.
     """
@@ -32,12 +34,9 @@ def losses_of(trials: Sequence[FrozenTrial], *, maximize: bool) -> Losses:
         if (loss := _loss(trial, -1.0 if maximize else 1.0)) is not None
     ]
     finite = [loss for _, loss in found if math.isfinite(loss)]
-    if not finite:
-        return [(trial, 0.0) for trial, _ in found]
-    best, worst = min(finite), max(finite)
-    return [
-        (trial, min(max(worst if math.isnan(loss) else loss, best), worst)) for trial, loss in found
-    ]
+    best, worst = min(finite, default=0.0), max(finite, default=0.0)
+    failed = worst if failure is None else failure
+    return [(trial, max(loss, best) if loss < math.inf else failed) for trial, loss in found]
 
 
 def _loss(trial: FrozenTrial, sign: float) -> float | None:

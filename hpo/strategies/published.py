@@ -4,7 +4,8 @@ Devlin et al. 2019 (https://arxiv.org/abs/1810.04805, appendix A.3): batch 16 or
 of 5e-5, 3e-5 or 2e-5, 2 to 4 epochs, dropout 0.1, linear decay, weight decay 0.01. Sun et al. 2019
 (https://arxiv.org/abs/1905.05583): a layer-wise decay of 0.95. The best learning rate grows with
 the batch size, linearly (Goyal et al. 2017, https://arxiv.org/abs/1706.02677) or, with Adam, by its
-square root (Malladi et al. 2022, https://arxiv.org/abs/2205.10287).
+square root (Malladi et al. 2022, https://arxiv.org/abs/2205.10287). Each optimizer has a best rate
+of its own, Lion's a lower one (Chen et al. 2023, https://arxiv.org/abs/2302.06675, section 5).
 """
 
 import math
@@ -31,7 +32,9 @@ _NAMES = {"lr_scheduler_type": "linear", "freeze": "none", "optim": "adamw_torch
 _BY_BATCH = 0.7  # exponent of the learning rate: between the square root and linear
 _BY_EPOCHS = -0.5  # a shorter training wants larger steps
 _LAYERS = 12  # of a base model
+_LION = 0.2  # between a third and a tenth of AdamW's
 RATE_DOUBT = 2.0  # a factor on the learning rate, one standard deviation
+OPTIMIZER_DOUBT = 5.0  # the same, between optimizers
 
 
 def rate_factor(name: str, value: float) -> float | None:
@@ -48,6 +51,11 @@ def rate_factor(name: str, value: float) -> float | None:
     if name == "layerwise_lr_decay":  # the mean over the layers stays the same
         return _LAYERS / sum(value**layer for layer in range(_LAYERS))
     return None
+
+
+def optimizer_factor(name: str) -> float:
+    """Return the best learning rate of an optimizer, named as in `optim`, over AdamW's."""
+    return _LION if name.startswith("lion") else 1.0
 
 
 def expectations(space: SearchSpace) -> dict[str, Prior]:

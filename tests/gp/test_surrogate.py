@@ -12,14 +12,14 @@ from hpo.strategies.gp.surrogate import Belief, Inputs, Loss, Sample, Surrogate,
 from hpo.strategies.gp.warping import warp, warp_by_source
 from tests.gp.spaces import FINE_TUNING, score
 
-TRADE = Trade(0, {1: (0.2,), 4: (0.0, 0.1, -0.1)}, 0.1)
-PRIOR = Prior({0: Around(0.4, 0.2), 4: Among((2.0, 1.0, 1.0))}, trade=TRADE)
+TRADE = Trade({1: (0.2,), 4: (0.0, 0.1, -0.1)}, {1: 0.1, 4: 0.2})
+PRIOR = Prior({0: Around(0.4, 0.2), 4: Among((2.0, 1.0, 1.0))}, lead=0, trade=TRADE)
 BELIEF = Belief(
     FINE_TUNING.owners,
     PRIOR.lengths(FINE_TUNING),
     (0.5, 0.5),
     slopes=np.array([0.2, 0.0, 0.1, -0.1]),
-    doubt=0.1,
+    doubts=np.array([0.1, 0.2, 0.2, 0.2]),
 )
 
 

@@ -48,22 +48,30 @@ class Among:
 
 @dataclass(frozen=True)
 class Trade:
-    """The best value of one dimension, the lead, moves with the values of others.
+    """The best value of the lead moves with the values of other dimensions.
 
     Where the score is a ridge across several dimensions, as it is across learning rate and batch
     size, distances along the axes say little. The model measures them along the ridge, whose
     direction it learns: in place of the lead it sees lead - sum_j slope_j lever_j.
 
     Args:
-        lead: the dimension, a numeric one.
         slopes: of each other dimension, how far the best lead is expected to move: one slope over
             the unit range of a number, an offset for each category.
-        doubt: the standard deviation of each of them; in coordinates of the lead.
+        doubts: of each of the same dimensions, the standard deviation of its slope or its offsets;
+            in coordinates of the lead.
     """
 
-    lead: int
     slopes: Mapping[int, tuple[float, ...]]
-    doubt: float
+    doubts: Mapping[int, float]
+
+    def center(self) -> Array:
+        """Return the expected slopes, as the levers are ordered; (R,)."""
+        return np.concatenate([np.array(slopes) for slopes in self.slopes.values()])
+
+    def width(self) -> Array:
+        """Return the standard deviation of each of them; (R,)."""
+        doubts = [self.doubts[other] for other in self.slopes]
+        return np.repeat(doubts, [len(slopes) for slopes in self.slopes.values()])
 
     def levers(self, rows: Array) -> Array:
         """Return what the slopes are multiplied with; (n, P) to (n, R)."""
@@ -89,11 +97,14 @@ class Prior:
     Args:
         expectations: index of the dimension -> what is expected there.
         starts: rows of configurations (k, P); NaN where a configuration says nothing.
-        trade: what is expected of one dimension together with others; None if nothing.
+        lead: the dimension that matters most, a numeric one: the learning rate; None if there is
+            no such.
+        trade: what is expected of the lead together with others; None if nothing.
     """
 
     expectations: Mapping[int, Around | Among] = field(default_factory=dict)
     starts: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    lead: int | None = None
     trade: Trade | None = None
 
     def lengths(self, space: Space) -> Array:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hpo.strategies.gp.acquisition import log_augmented_improvement
 from hpo.strategies.gp.branches import least_tried, moved_to
 from hpo.strategies.gp.candidates import (
+    DRAWN,
     improved,
     latin_hypercube,
     propose_candidates,
@@ -21,6 +22,7 @@ from hpo.strategies.gp.candidates import (
 )
 from hpo.strategies.gp.dimensions import Array
 from hpo.strategies.gp.encoding import Space, key_of
+from hpo.strategies.gp.feasibility import Feasibility
 from hpo.strategies.gp.prior import BELIEF, DOUBT, Prior
 from hpo.strategies.gp.surrogate import Belief, Inputs, Sample, Surrogate, fit
 from hpo.strategies.gp.warping import warp_by_source
@@ -58,6 +60,12 @@ class History:
         """Return which observations are this study's; (n,)."""
         return np.ones(len(self.values), bool) if self.source is None else self.source == 0
 
+    def is_flat(self) -> bool:
+        """Say whether no two scores differ that can be compared."""
+        source = np.zeros(len(self.values)) if self.source is None else self.source
+        fine = np.isfinite(self.values)
+        return all(len(np.unique(self.values[fine & (source == one)])) < 2 for one in set(source))
+
 
 def propose(space: Space, history: History, prior: Prior, seed: int, index: int) -> Array | None:
     """Return the row (P,) of a configuration that is neither tried nor pending.
@@ -77,9 +85,8 @@ def propose(space: Space, history: History, prior: Prior, seed: int, index: int)
     planned = plan(space, prior, seed)
     if index < len(planned) and key_of(planned[index]) not in seen:
         return np.asarray(planned[index])
-    if np.isfinite(history.values).sum() < 2:
-        shares = (prior.bend(rng.random((64, len(space))), DESIGN_TRUST) for _ in range(16))
-        return _first(space, (row for some in shares for row in space.spread(some)), seen)
+    if history.is_flat():
+        return _first(space, _blind(space, history, prior, rng), seen)
     return _first(space, _promising(space, history, prior, (rng, index), seen), seen)
 
 
@@ -89,7 +96,10 @@ def plan(space: Space, prior: Prior, seed: int) -> Array:
     What a start configuration leaves open is drawn evenly.
     """
     rng = default_rng(np.random.SeedSequence([seed, 0x6465736967]))
-    design = prior.bend(latin_hypercube(DESIGN, len(space), rng), DESIGN_TRUST)
+    even = latin_hypercube(DESIGN, len(space), rng)
+    design = prior.bend(even, DESIGN_TRUST)
+    if prior.lead is not None:  # where what is expected of it is wrong, nothing else matters
+        design[:, prior.lead] = even[:, prior.lead]
     rows = space.spread(design)
     if not len(prior.starts):
         return rows
@@ -98,18 +108,37 @@ def plan(space: Space, prior: Prior, seed: int) -> Array:
     return np.concatenate([space.settle(starts), rows])
 
 
+def _blind(space: Space, history: History, prior: Prior, rng: Generator) -> Iterator[Array]:
+    """Yield drawn configurations, those first that close the widest gap between learning rates.
+
+    On small data nothing is learnt far and wide, and beyond some rate every training diverges. A
+    model of scores that are all alike would go from corner to corner.
+    """
+    tried = np.concatenate([history.rows[history.own()], history.pending])
+    for _ in range(16):
+        rows = space.spread(prior.bend(rng.random((DRAWN, len(space))), DESIGN_TRUST))
+        if prior.lead is not None:
+            known = np.concatenate([tried[:, prior.lead], [0.0, 1.0]])
+            gaps = np.abs(rows[:, prior.lead, None] - known).min(axis=1)
+            rows = rows[np.argsort(-gaps, kind="stable")]
+        yield from rows
+
+
 def _promising(
     space: Space, history: History, prior: Prior, turn: tuple[Generator, int], seen: set[bytes]
 ) -> Iterator[Array]:
     """Yield configurations, the most promising first."""
     rng, index = turn
     model, best, tops = _model(space, history, prior, rng)
+    feasibility = _feasibility(space, history, prior, model, rng)
 
     def promise(rows: Array) -> Array:
+        inputs = _inputs(space, prior, rows)
+        chance = feasibility.log_chance(inputs)
         if index >= SETTLED and index % 2 == 0:
-            return model.mean(_inputs(space, prior, rows))
-        mean, deviation = model.predict(_inputs(space, prior, rows))
-        return log_augmented_improvement(mean, deviation, best, model.noise)
+            return model.mean(inputs) + chance
+        mean, deviation = model.predict(inputs)
+        return log_augmented_improvement(mean, deviation, best, model.noise) + chance
 
     if space.size <= LISTED:
         rows = np.array([row for row in space.table() if key_of(row) not in seen])
@@ -157,6 +186,16 @@ def _model(
     return model, float(mean[known].max()), tops
 
 
+def _feasibility(
+    space: Space, history: History, prior: Prior, model: Surrogate, rng: Generator
+) -> Feasibility:
+    own = history.own()
+    failed = ~np.isfinite(history.values[own])
+    kept = _thinned(failed * 1.0, MODELLED, rng)
+    inputs = _inputs(space, prior, history.rows[own][kept])
+    return Feasibility(inputs, failed[kept], _belief(space, prior), model.parameters)
+
+
 def _inputs(space: Space, prior: Prior, rows: Array) -> Inputs:
     return Inputs(space.features(rows), prior.terms(rows), prior.levers(rows))
 
@@ -167,9 +206,9 @@ def _belief(space: Space, prior: Prior) -> Belief:
         return belief
     return replace(
         belief,
-        lead=int(np.flatnonzero(space.numeric == prior.trade.lead)[0]),
-        slopes=np.concatenate([np.array(slopes) for slopes in prior.trade.slopes.values()]),
-        doubt=prior.trade.doubt,
+        lead=int(np.flatnonzero(space.numeric == prior.lead)[0]),
+        slopes=prior.trade.center(),
+        doubts=prior.trade.width(),
     )
 
 

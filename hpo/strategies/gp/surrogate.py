@@ -79,7 +79,7 @@ class Belief:
         term: mean and standard deviation of the coefficient of each term of the prior mean.
         lead: the feature that the levers move.
         slopes: how far, for each lever; (R,).
-        doubt: the standard deviation of each slope.
+        doubts: the standard deviation of each slope; (R,).
     """
 
     owners: NDArray[np.intp]
@@ -87,7 +87,7 @@ class Belief:
     term: tuple[float, float]
     lead: int = 0
     slopes: Array = field(default_factory=lambda: np.zeros(0))
-    doubt: float = 1.0
+    doubts: Array = field(default_factory=lambda: np.zeros(0))
 
     def center(self) -> Array:
         """Return the expected parameters of a `Surrogate`; (P + 2 + R,)."""
@@ -95,8 +95,8 @@ class Belief:
 
     def width(self) -> Array:
         """Return the standard deviation of each of them; (P + 2 + R,)."""
-        lengths, slopes = np.full(len(self.lengths), LENGTH_WIDTH), np.full_like(self.slopes, 1.0)
-        return np.concatenate([lengths, [SIGNAL[1], NOISE[1]], self.doubt * slopes])
+        lengths = np.full(len(self.lengths), LENGTH_WIDTH)
+        return np.concatenate([lengths, [SIGNAL[1], NOISE[1]], self.doubts])
 
     def weights(self, parameters: Array) -> Array:
         """Return what the features are multiplied with; (Q,)."""
@@ -122,7 +122,7 @@ class Surrogate:
     """
 
     def __init__(self, sample: Sample, parameters: Array, belief: Belief) -> None:
-        self._sample, self._belief, self._parameters = sample, belief, parameters
+        self._sample, self._belief, self.parameters = sample, belief, parameters
         count, terms = len(belief.lengths), sample.inputs.terms
         self._signal = math.exp(parameters[count])
         self.noise = math.exp(parameters[count + 1]) + LEAST_NOISE
@@ -155,7 +155,7 @@ class Surrogate:
         return self._mean(cross, inputs.terms), np.sqrt(np.maximum(variance, 1e-10))
 
     def _cross(self, inputs: Inputs) -> Array:
-        near = _matern(self._belief.places(inputs, self._parameters), self._places)[0]
+        near = _matern(self._belief.places(inputs, self.parameters), self._places)[0]
         linear = _linear(inputs.terms, self._sample.inputs.terms, self._belief.term)
         return self._signal * near + linear
 
