@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from hpo.errors import LeaseLost
 from hpo.leases import Ticket, Tickets
+from hpo.outages import is_repetition, persistent
 from hpo.rows import (
     end_trial,
     lock_trial,
@@ -66,22 +67,32 @@ class BindingStorage(RDBStorage):
     _binding: Binding | None = None
 
     # Those that hold up no writer, where the database is SQLite.
-    get_all_studies = reads(RDBStorage.get_all_studies)
-    get_study_directions = reads(RDBStorage.get_study_directions)
-    get_study_id_from_name = reads(RDBStorage.get_study_id_from_name)
-    get_study_name_from_id = reads(RDBStorage.get_study_name_from_id)
-    get_study_system_attrs = reads(RDBStorage.get_study_system_attrs)
-    get_study_user_attrs = reads(RDBStorage.get_study_user_attrs)
-    get_trial_system_attrs = reads(RDBStorage.get_trial_system_attrs)
-    get_trial_user_attrs = reads(RDBStorage.get_trial_user_attrs)
+    get_all_studies = persistent(reads(RDBStorage.get_all_studies))
+    get_study_directions = persistent(reads(RDBStorage.get_study_directions))
+    get_study_id_from_name = persistent(reads(RDBStorage.get_study_id_from_name))
+    get_study_name_from_id = persistent(reads(RDBStorage.get_study_name_from_id))
+    get_study_system_attrs = persistent(reads(RDBStorage.get_study_system_attrs))
+    get_study_user_attrs = persistent(reads(RDBStorage.get_study_user_attrs))
+    get_trial_system_attrs = persistent(reads(RDBStorage.get_trial_system_attrs))
+    get_trial_user_attrs = persistent(reads(RDBStorage.get_trial_user_attrs))
+    # Those that come to the same when they are repeated.
+    set_study_system_attr = persistent(RDBStorage.set_study_system_attr)
+    set_study_user_attr = persistent(RDBStorage.set_study_user_attr)
+    set_trial_intermediate_value = persistent(RDBStorage.set_trial_intermediate_value)
+    set_trial_system_attr = persistent(RDBStorage.set_trial_system_attr)
+    set_trial_user_attr = persistent(RDBStorage.set_trial_user_attr)
+    _set_trial_param = persistent(RDBStorage._set_trial_param)  # noqa: SLF001 - the cache calls it
+    _create_new_trial = persistent(RDBStorage._create_new_trial)  # noqa: SLF001 - the same
 
     @override
+    @persistent
     @reads
     def get_trial(self, trial_id: int) -> FrozenTrial:
         with self.engine.begin() as connection:
             return read_trial(connection, trial_id)
 
     @override
+    @persistent
     @reads
     def _get_trials(
         self,
@@ -105,6 +116,7 @@ class BindingStorage(RDBStorage):
             self._binding = None
 
     @override
+    @persistent
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
     ) -> int:
@@ -135,6 +147,7 @@ class BindingStorage(RDBStorage):
         return trial
 
     @override
+    @persistent
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
@@ -163,6 +176,7 @@ class BindingStorage(RDBStorage):
             return False
         return True
 
+    @persistent
     def conclude(
         self, held: Held, trial_id: int, values: Sequence[float] | None, attrs: Mapping[str, Any]
     ) -> None:
@@ -194,10 +208,18 @@ class BindingStorage(RDBStorage):
 
     def _end(self, trial_id: int, state: TrialState, values: Sequence[float]) -> None:
         with self.scoped_session() as session, session.begin():
-            self.check_trial_is_updatable(trial_id, lock_trial(session, trial_id))
+            stored = lock_trial(session, trial_id)
+            if is_repetition() and stored == state and self._is_ours(session):
+                return
+            self.check_trial_is_updatable(trial_id, stored)
             if self._binding is not None:
                 _check_whose(session, trial_id, self._binding)
             end_trial(session, trial_id, state, values)
+
+    def _is_ours(self, session: Session) -> bool:
+        """Say whether the ticket is still held: then nobody else has ended its trial."""
+        binding = self._binding
+        return binding is not None and binding.tickets.confirm(session, binding.ticket)
 
     @override
     def _set_trial_attr_without_commit(

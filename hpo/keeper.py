@@ -20,8 +20,8 @@ from typing import Self
 
 from hpo.errors import HandedBack, LeaseLost
 from hpo.leases import Ticket, Tickets
+from hpo.patience import patience
 from hpo.signals import Stop
-from hpo.transactions import patience
 
 _RENEWALS = 4  # in the length of a lease
 _ANSWER = 5.0  # seconds that a process which leaves waits for the database
@@ -109,6 +109,7 @@ class Keeper:
                 due = now + lease / _RENEWALS
             if self._is_over(now):
                 self.lost = True
+            self.tickets.close_idle()
             self._look_after(now)
 
     def _is_over(self, now: float) -> bool:

@@ -50,6 +50,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from hpo import postgresql
+from hpo.outages import is_repetition, persistent, since_outage
 from hpo.transactions import reading
 
 WAITING, HELD, DONE = "waiting", "held", "done"
@@ -172,7 +174,7 @@ def drop_orphans(connection: Connection) -> None:
 class Tickets:
     """The tickets of one study.
 
-    Every method is one transaction, and may raise `SQLAlchemyError`.
+    Every method is one transaction, persists through outages, and may raise `SQLAlchemyError`.
 
     Args:
         engine: of the storage that the study is in.
@@ -204,6 +206,7 @@ class Tickets:
             )
         )
 
+    @persistent
     def issue(self, params: Sequence[Mapping[str, Any] | None]) -> None:
         """Make the first tickets of a study, or those of them that are still missing.
 
@@ -215,6 +218,7 @@ class Tickets:
             missing = [number for number in range(len(params)) if number not in there]
             self._insert(connection, {number: params[number] for number in missing})
 
+    @persistent
     def issue_points(self, points: Sequence[Mapping[str, Any]]) -> None:
         """Make a ticket for each point that has none, behind those there are."""
         with self.engine.begin() as connection:
@@ -246,13 +250,16 @@ class Tickets:
             from sqlalchemy.dialects.sqlite import insert as insert_or_leave  # type: ignore[assignment]
         return insert_or_leave(_TABLE).on_conflict_do_nothing()
 
+    @persistent
     def take(self, number: int) -> Ticket | None:
         """Take a ticket if nobody holds it."""
         with self.engine.begin() as connection:
+            self._release_what_was_claimed(connection)
             claim = self._claim(_T.number == number)
-            row = connection.execute(claim, self._study_proof()).one_or_none()
+            row = connection.execute(claim, self._claimant()).one_or_none()
         return None if row is None else _ticket(row)
 
+    @persistent
     def claim(self, below: int | None, done: Ticket | None = None) -> Ticket | None:
         """Take the first ticket that nobody holds, and settle the one before it with that.
 
@@ -266,10 +273,17 @@ class Tickets:
         with self.engine.begin() as connection:
             if done is not None:
                 connection.execute(self._settle, self._proof(done))
+            self._release_what_was_claimed(connection)
             if below not in self._claims:
                 self._claims[below] = self._claim(true() if below is None else _T.number < below)
-            row = connection.execute(self._claims[below], self._study_proof()).one_or_none()
+            row = connection.execute(self._claims[below], self._claimant()).one_or_none()
         return None if row is None else _ticket(row)
+
+    def _release_what_was_claimed(self, connection: Connection) -> None:
+        """Hand back what this worker holds without knowing it: the answer was lost."""
+        if is_repetition():
+            mine = (_T.study == self.study, _T.state == HELD, _T.worker == self.worker)
+            connection.execute(update(_TABLE).where(*mine).values(state=WAITING, lease_until=None))
 
     def _claim(self, which: ColumnElement[bool]) -> Any:
         free = or_(_T.state == WAITING, and_(_T.state == HELD, _T.lease_until < self._now))
@@ -288,7 +302,7 @@ class Tickets:
             .values(
                 state=HELD,
                 epoch=_T.epoch + 1,
-                deaths=_T.deaths + case((_T.state == HELD, 1), else_=0),
+                deaths=_T.deaths + case((_T.state == HELD, bindparam("death", 1)), else_=0),
                 worker=self.worker,
                 device=self.device,
                 lease_until=self._now + self.lease,
@@ -342,6 +356,7 @@ class Tickets:
         """Let others claim at once, uncharged, what workers held that left for no fault of it."""
         return self._take_from(workers, state=WAITING, lease_until=None)
 
+    @persistent
     def _take_from(self, workers: Iterable[str], **values: Any) -> int:
         gone = list(workers)
         if not gone:
@@ -355,10 +370,16 @@ class Tickets:
             )
         return done.rowcount
 
+    def close_idle(self, after: float = postgresql.IDLE) -> None:
+        """Close the connections that nobody has used for some seconds: others may lack them."""
+        if self.engine.dialect.name == "postgresql":
+            postgresql.close_idle(self.engine, after)
+
     def now(self) -> float:
         """Return the time by the database's clock, in seconds since 1970."""
         return now(self.engine)
 
+    @persistent
     def view(self, *only: ColumnElement[bool]) -> list[TicketView]:
         """Return all tickets, or those for which some conditions hold, by number."""
         with reading(), self.engine.begin() as connection:
@@ -377,6 +398,11 @@ class Tickets:
     def _study_proof(self) -> dict[str, str]:
         return {"study_id": json.dumps(self.study)}
 
+    def _claimant(self) -> dict[str, Any]:
+        # Leases that ended while the database was away tell nothing about who held them.
+        is_death = not is_repetition() and since_outage() > self.lease
+        return {**self._study_proof(), "death": int(is_death)}
+
     def _proof(self, ticket: Ticket) -> dict[str, Any]:
         """Return what the statements of a holder name."""
         return {
@@ -384,6 +410,7 @@ class Tickets:
             **self._study_proof(),
         }  # fmt: skip
 
+    @persistent
     def _change(self, statement: Update, values: Mapping[str, Any]) -> bool:
         with self.engine.begin() as connection:
             done = connection.execute(statement, values)
@@ -427,6 +454,7 @@ def _view(row: Any) -> TicketView:
     )
 
 
+@persistent
 def now(engine: Engine) -> float:
     """Return the time by the clock of a database, in seconds since 1970."""
     with reading(), engine.begin() as connection:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hpo import workers
 from hpo.errors import INTERRUPTED_EXIT_CODE, HandedBack, HpoError, StorageError
+from hpo.patience import patience
 from hpo.signals import Stop
 
 _LOOK = 0.25  # seconds between two looks
@@ -141,7 +142,8 @@ class LocalWorkers:
                 for worker in self._workers:
                     if not worker.over and not worker.lives():
                         self._ended(worker, lock)
-                look()
+                with patience(_LOOK):  # signals are heard in between
+                    look()
                 away = None
             except (SQLAlchemyError, OptunaError):
                 if away is None:

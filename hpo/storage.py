@@ -19,14 +19,17 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from pydantic import ValidationError
-from sqlalchemy import Engine, create_engine, event, func, inspect, select
+from sqlalchemy import Engine, create_engine, func, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from hpo import postgresql
 from hpo.binding import BindingStorage
 from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
 from hpo.leases import STUDY_ID, TABLE, create_table, drop_orphans
+from hpo.outages import persisting
+from hpo.patience import patience
 from hpo.plugins import nearest
 from hpo.spec import StudySpec
 from hpo.transactions import SLICE, log_changes, logs_changes, serialise_writers
@@ -44,14 +47,8 @@ _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schem
 _SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat2.html#magic_header_string
 _WITHOUT_LOG = 60.0  # seconds that whoever uses SQLite waits for another one
 _CREATION = 60.0  # seconds that creating tables or a study may take somebody else
+START = 30.0  # seconds for which a server may be away when a worker starts
 _LAST_TABLE = "alembic_version"  # where it is, Optuna's others are, with their version
-# A worker that is stopped within a transaction would keep all others from creating trials.
-_NOT_FOR_EVER = "-c idle_in_transaction_session_timeout=30s"
-# A server that is gone without a word is noticed in half a minute, and not in a quarter of an hour.
-_ANSWERS = {
-    "connect_timeout": 10, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}  # fmt: skip
 _SCHEMA_LOCK = int.from_bytes(b"hpo:make")  # any number that no one else uses in the database
 
 
@@ -63,12 +60,13 @@ def default_url(output: Path) -> str:
     return URL.create("sqlite", database=str(output / "hpo.db")).render_as_string()
 
 
-def open_storage(url: str, *, create: bool = True) -> BindingStorage:
+def open_storage(url: str, *, create: bool = True, wait: float = START) -> BindingStorage:
     """Connect to a storage; its tables are created where it is new.
 
     Args:
         url: `sqlite:///path` or `postgresql://user@host/database`; a plain path is SQLite.
         create: make file and tables where there are none; without it nothing is written.
+        wait: seconds for which a server may be away.
 
     Raises:
         StorageError: it is unreachable, unusable or of another kind.
@@ -77,8 +75,8 @@ def open_storage(url: str, *, create: bool = True) -> BindingStorage:
     if parsed.get_backend_name() == "sqlite":
         with told(parsed, *_OPENING):
             return _open_sqlite(parsed, create=create)
-    with told(parsed, *_OPENING):
-        return _open_postgresql(parsed, create=create)
+    with told(parsed, *_OPENING), patience(wait):
+        return persisting(lambda: _open_postgresql(parsed, create=create))
 
 
 def _parse(url: str) -> URL:
@@ -127,7 +125,11 @@ def _open_sqlite(url: URL, *, create: bool) -> BindingStorage:
         engine.dispose()
         if "studies" not in tables:
             raise StorageError(f"storage: found no studies in {path}; nothing has been run there")
-        return BindingStorage(url.render_as_string(), skip_table_creation=True)
+        storage = BindingStorage(
+            url.render_as_string(), skip_table_creation=True, skip_compatibility_check=True
+        )
+        _check_schema(storage)
+        return storage
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and _has_all_tables(create_engine(url, poolclass=NullPool)):
         storage = _sqlite_storage(url, skip_table_creation=True)
@@ -137,6 +139,7 @@ def _open_sqlite(url: URL, *, create: bool) -> BindingStorage:
             log_changes(path)
             storage = _sqlite_storage(url)
             create_table(storage.engine)
+    _check_schema(storage)
     serialise_writers(storage.engine)
     return storage
 
@@ -148,6 +151,7 @@ def _sqlite_storage(url: URL, *, skip_table_creation: bool = False) -> BindingSt
         url.render_as_string(hide_password=False),
         engine_kwargs={"connect_args": {"timeout": timeout}},
         skip_table_creation=skip_table_creation,
+        skip_compatibility_check=True,
     )
 
 
@@ -158,9 +162,10 @@ def _has_all_tables(engine: Engine) -> bool:
 def _open_postgresql(url: URL, *, create: bool) -> BindingStorage:
     opened = partial(
         BindingStorage, url.render_as_string(hide_password=False),
-        engine_kwargs={"connect_args": _options(url), "pool_pre_ping": True},
+        engine_kwargs=postgresql.engine_options(url),
+        skip_compatibility_check=True,  # Optuna's holds a connection and waits for another one
     )  # fmt: skip
-    engine = create_engine(url, connect_args=_options(url), poolclass=NullPool)
+    engine = create_engine(url, connect_args=postgresql.connect_args(url), poolclass=NullPool)
     tables = inspect(engine).get_table_names()
     if not create and _LAST_TABLE not in tables:
         raise StorageError(f"storage {shown(url)}: found no studies; nothing has been run")
@@ -170,28 +175,31 @@ def _open_postgresql(url: URL, *, create: bool) -> BindingStorage:
         with _one_at_a_time(url):
             storage = opened()
             create_table(storage.engine)
-    _use_utc(storage.engine)
+    _check_schema(storage)
+    postgresql.settle_in(storage.engine)
     return storage
 
 
-def _use_utc(engine: Engine) -> None:
-    # Optuna stores times without a zone, and the database compares them with its own. The variable
-    # PGTZ wins over the option that says so.
-    if "PGTZ" not in os.environ:
+def _check_schema(storage: RDBStorage) -> None:
+    """Refuse tables of another version of Optuna's, and say what helps.
+
+    Raises:
+        StorageError: they are older or newer than this version's.
+    """
+    found = storage.get_current_version()
+    if found == storage.get_head_version():
         return
-
-    @event.listens_for(engine, "connect")
-    def _set_zone(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SET TIME ZONE 'UTC'")
-        connection.commit()
-
-    engine.dispose()  # the connections that came before
-
-
-def _options(url: URL) -> dict[str, Any]:
-    given = url.normalized_query.get("options", ())
-    return {**_ANSWERS, "options": " ".join((*given, "-c timezone=UTC", _NOT_FOR_EVER))}
+    url = shown(storage.engine.url)
+    if found in storage.get_all_versions():
+        raise StorageError(
+            f"storage {url}: found tables of an older Optuna, {found}; expected those of "
+            f"{version('optuna')}. Once no worker runs, `optuna storage upgrade --storage URL` "
+            "brings them up to date (make a backup before)"
+        )
+    raise StorageError(
+        f"storage {url}: found tables of a newer Optuna, {found}; expected those of "
+        f"{version('optuna')}. Install the Optuna of those who made them"
+    )
 
 
 @contextmanager
@@ -213,7 +221,7 @@ def _one_at_a_time(url: URL) -> Iterator[None]:
         with held:
             yield
         return
-    engine = create_engine(url, connect_args=_options(url), poolclass=NullPool)
+    engine = create_engine(url, connect_args=postgresql.connect_args(url), poolclass=NullPool)
     with engine.begin() as connection:
         # The lock ends with the transaction: that of a process that is stopped is ended by the
         # server (`_NOT_FOR_EVER`), and that of a machine that is gone with it.

@@ -10,12 +10,14 @@ from typing import Any
 import optuna
 
 from hpo import storage
+from hpo.binding import BindingStorage
 from hpo.errors import StorageError
 from hpo.leases import TicketView, now, view_tickets
 from hpo.spec import StudySpec
 from hpo.trials import TrialResult, best_of, has_outcome, latest_attempts, wall_seconds
 
 DEFAULT_OUTPUT = Path("runs")
+_LOOK = 5.0  # seconds that whoever reads waits for a server
 _TAKEN = re.compile(r"(cache|check)$|hpo\.db", re.IGNORECASE)  # by what lies beside the studies
 
 
@@ -99,7 +101,7 @@ def load_study(name: str, storage_url: str | None = None) -> StudyView:
         BadInput: there is no such study.
         StorageError: the storage cannot be read.
     """
-    opened = storage.open_storage(storage_url or storage.default_url(DEFAULT_OUTPUT), create=False)
+    opened = _open(storage_url)
     with storage.told(opened.engine.url):
         study = storage.load(opened, name)
         tickets = view_tickets(opened.engine, study.user_attrs[storage.ID])
@@ -115,7 +117,7 @@ def list_studies(storage_url: str | None = None) -> tuple[list[StudyView], list[
     Raises:
         StorageError: the storage cannot be read.
     """
-    opened = storage.open_storage(storage_url or storage.default_url(DEFAULT_OUTPUT), create=False)
+    opened = _open(storage_url)
     studies, unreadable = [], []
     with storage.told(opened.engine.url):
         for name in storage.study_names(opened):
@@ -125,6 +127,11 @@ def list_studies(storage_url: str | None = None) -> tuple[list[StudyView], list[
             except StorageError as error:
                 unreadable.append(str(error))
     return studies, unreadable
+
+
+def _open(storage_url: str | None) -> BindingStorage:
+    url = storage_url or storage.default_url(DEFAULT_OUTPUT)
+    return storage.open_storage(url, create=False, wait=_LOOK)
 
 
 def view(study: optuna.Study) -> StudyView:

@@ -14,21 +14,22 @@ https://sqlite.org/wal.html
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from hpo.filesystems import is_remote
+from hpo.outages import is_outage, repeated
+from hpo.patience import deadline, patience
 
 _T = TypeVar("_T")
 
 _READING: ContextVar[bool] = ContextVar("reading", default=False)
-_PATIENCE: ContextVar[float] = ContextVar("patience", default=600.0)
 SLICE = 1.0  # seconds that SQLite itself waits for a lock
 _PRIMARY = 0xFF  # of the bits of an error code
 
@@ -43,16 +44,6 @@ def reading() -> Iterator[None]:
         _READING.reset(token)
 
 
-@contextmanager
-def patience(seconds: float) -> Iterator[None]:
-    """Say how long the transactions of the body wait for the right to write."""
-    token = _PATIENCE.set(seconds)
-    try:
-        yield
-    finally:
-        _PATIENCE.reset(token)
-
-
 def reads(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method whose transactions only read."""
 
@@ -65,21 +56,25 @@ def reads(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def waiting(work: Callable[[], _T], heard: Callable[[], None]) -> _T:
-    """Do what must wait for the right to write, in slices between which signals are heard.
+    """Do what must wait for the right to write, or for an answer, in slices; signals are heard.
 
     Args:
         work: one transaction.
         heard: is called between the slices, and may raise.
     """
-    end = time.monotonic() + _PATIENCE.get()
-    while True:
-        try:
-            with patience(SLICE):
-                return work()
-        except OperationalError as error:
-            if not _is_busy(error.orig) or time.monotonic() > end:
-                raise
-        heard()
+    end = deadline()
+    with ExitStack() as stack:
+        while True:
+            try:
+                with patience(SLICE):
+                    return work()
+            except DBAPIError as error:
+                away = is_outage(error)
+                if time.monotonic() > end or not (away or _is_busy(error.orig)):
+                    raise
+            if away:
+                stack.enter_context(repeated())
+            heard()
 
 
 def _is_busy(error: BaseException | None) -> bool:
@@ -121,7 +116,7 @@ def serialise_writers(engine: Engine) -> None:
         if _READING.get():
             connection.exec_driver_sql("BEGIN")
             return
-        end = time.monotonic() + _PATIENCE.get() - SLICE
+        end = deadline() - SLICE
         while time.monotonic() < end:
             try:
                 connection.connection.execute("BEGIN IMMEDIATE")

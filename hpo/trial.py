@@ -25,6 +25,8 @@ from hpo.curves import PROGRESS
 from hpo.errors import BadInput, DataError, Diverged, HandedBack, LeaseLost, TrialFailed
 from hpo.evaluations import Evaluation, Objective, as_record
 from hpo.observer import Observer
+from hpo.outages import is_outage
+from hpo.patience import patience
 from hpo.pruning import EPOCHS
 from hpo.space import SearchSpace
 from hpo.trials import (
@@ -36,6 +38,8 @@ from hpo.trials import (
     folder_of,
     was_cut_short,
 )
+
+_BRIEF = 2.0  # seconds that a training waits for the storage: what it has to say can wait longer
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Reporter(Observer):
         self.events.stepped(step, steps)
 
     def report(self, evaluations: list[Evaluation]) -> None:
-        """Report what was not reported yet; an attempt before this one may have evaluated too."""
+        """Report what was not reported yet, by an attempt before this one or during an outage."""
         for each in evaluations[self.reported :]:
             # Upstream reports optimizer steps, which mean more data the larger the batch is.
             self.trial.report(each.metrics[self.metric], round(each.epoch * PROGRESS))
@@ -93,14 +97,24 @@ class Reporter(Observer):
 
     @override
     def evaluated(self, evaluations: list[Evaluation]) -> None:
-        self.report(evaluations)
         self.events.evaluated(evaluations)
-        latest = evaluations[-1]
-        if self.steps is not None and latest.step >= self.steps:
-            return  # nothing is left to save
-        self._schedule(latest)
-        if self.trial.should_prune():
+        try:
+            with patience(_BRIEF):
+                self.report(evaluations)
+                hopeless = self._is_hopeless(evaluations[-1])
+        except (SQLAlchemyError, StorageInternalError) as error:
+            if not is_outage(error):
+                raise
+            self.events.note("the storage is away; training goes on, and is reported later")
+            return
+        if hopeless:
             raise optuna.TrialPruned
+
+    def _is_hopeless(self, latest: Evaluation) -> bool:
+        if self.steps is not None and latest.step >= self.steps:
+            return False  # nothing is left to save
+        self._schedule(latest)
+        return self.trial.should_prune()
 
     def _schedule(self, latest: Evaluation) -> None:
         """Store how many epochs training takes in all: pruners know how far a trial is."""

@@ -176,6 +176,7 @@ class Worker:
         if not held:
             return False
         self.progress.waiting(len(held))
+        self.tickets.close_idle(0.0)  # whoever works may lack it
         time.sleep(self.pause)
         self.pause = min(self.pause * 2, _POLL[1], self.terms.lease / 4)
         return True

@@ -1,5 +1,6 @@
 """Storage: URLs and their secrets, a queue that is safe, and studies that cannot be split."""
 
+import socket
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -261,12 +262,40 @@ def test_unusable_storage_is_told_without_secrets(
     """Whatever is wrong is one StorageError; no password, not even a part of it, is in it."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StorageError) as caught:
-        storage.open_storage(url)
+        storage.open_storage(url, wait=0.1)
     assert message in str(caught.value)
     told = "".join(map(str, [caught.value, caught.value.__cause__, caught.value.args]))
     assert CANARY not in told
     if url.startswith("postgresql") and ":9/" in url:
         assert "storage postgresql+psycopg2://" in told, "SQLAlchemy 2.1 takes psycopg 3"
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [("v3.0.0.a", "an older Optuna, v3.0.0.a; .*optuna storage upgrade"),
+     ("v99.0.0.a", "a newer Optuna, v99.0.0.a; .*Install the Optuna of those who made them")],
+)  # fmt: skip
+@pytest.mark.parametrize("create", [True, False])
+def test_tables_of_another_optuna(url: str, version: str, advice: str, create: bool) -> None:
+    """They are left as they are, and it is said what helps."""
+    opened = storage.open_storage(url)
+    with opened.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": version})
+    with pytest.raises(StorageError, match=f"(?s)storage .*: found tables of {advice}"):
+        storage.open_storage(url, create=create)
+    with opened.engine.begin() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == version
+    opened.engine.dispose()
+
+
+def test_a_server_that_never_answers() -> None:
+    """It is not waited for in vain; the message says where it is, without the password."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"postgresql://u:{CANARY}@127.0.0.1:{port}/db?connect_timeout=2"
+        with pytest.raises(StorageError, match=rf"127\.0\.0\.1:{port}/db: .*timeout") as caught:
+            storage.open_storage(url, wait=0.1)
+    assert CANARY not in str(caught.value)
 
 
 def test_secrets_in_a_message_of_the_database_are_taken_out() -> None:

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from hpo import storage
-from hpo.transactions import logs_changes, patience, reading, waiting
+from hpo.patience import patience
+from hpo.transactions import logs_changes, reading, waiting
 
 COUNT = text("SELECT count(*) FROM studies")
 INSERT = text("INSERT INTO studies (study_name) VALUES (:name)")

@@ -1,7 +1,8 @@
 """A task for the tests of coordination: no torch, a score known beforehand, faults on request.
 
 A test writes `script.json` into the folder of HPO_TEST_STAGE: how many steps a training has, how
-long each lasts, and which faults befall which points. What happened is appended to `log.jsonl`.
+long each lasts, whether it is evaluated after each, and which faults befall which points. What
+happened is appended to `log.jsonl`.
 """
 
 import json
@@ -59,6 +60,7 @@ class Scripted:
         found = checkpoints.find(attempt.folder, attempt.earlier)
         whole = found.checkpoint
         step = 0 if whole is None else int((whole / "weights").read_text(encoding="ascii"))
+        evaluations: list[Evaluation] = []
         record("began", trial=number, point=point, step=step, attempt=len(attempt.earlier))
         attempt.reporter.began(step, whole, found.damaged)
         while step < script["steps"]:
@@ -68,18 +70,24 @@ class Scripted:
                 _befall(script["faults"][str(point)])
             _save(attempt.folder, step)
             attempt.reporter.stepped(step, script["steps"])
+            if script.get("evaluate"):
+                evaluations.append(Evaluation(step / script["steps"], step, _metrics(point), 0.0))
+                attempt.reporter.evaluated(evaluations)
             if attempt.reporter.asked_to_stop():
                 raise HandedBack(f"stopped behind step {step}")
         if whole is not None and found.step == step:
             _save(attempt.folder, step)  # the attempt before this one died behind its last step
         checkpoints.keep_as_best(attempt.folder, step)
-        value = score(point)
-        evaluation = Evaluation(1.0, step, {METRIC: value, "loss": 1 - value}, 0.0)
-        facts = {"metrics": evaluation.metrics} if script.get("metrics", True) else {}
-        return Result(value, [evaluation], attempt.folder / checkpoints.BEST, facts)
+        evaluations = evaluations or [Evaluation(1.0, step, _metrics(point), 0.0)]
+        facts = {"metrics": _metrics(point)} if script.get("metrics", True) else {}
+        return Result(score(point), evaluations, attempt.folder / checkpoints.BEST, facts)
 
 
 SCRIPTED = Scripted()
+
+
+def _metrics(point: int) -> dict[str, float]:
+    return {METRIC: score(point), "loss": 1 - score(point)}
 
 
 def _over(script: Any, point: int, earlier: int) -> bool:

@@ -1,0 +1,65 @@
+"""How `hpo` is connected to PostgreSQL: few connections, on one clock, none waited for in vain."""
+
+import os
+import time
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import URL
+
+# A worker that is stopped within a transaction would keep all others from creating trials.
+_NOT_FOR_EVER = "-c idle_in_transaction_session_timeout=30s"
+# A server that is gone without a word is noticed in half a minute, and not in a quarter of an hour.
+_ANSWERS = {
+    "connect_timeout": 10, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}  # fmt: skip
+# One is kept. A second and a third are made where the lease is renewed, or a ticket confirmed,
+# within another transaction, and closed again.
+_POOL = {"pool_size": 1, "max_overflow": 3, "pool_pre_ping": True}
+IDLE = 3.0  # seconds after which the last one is closed, too: a training may take hours
+_used: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()  # when one was last given back
+
+
+def connect_args(url: URL) -> dict[str, Any]:
+    """Return what psycopg2 is given beside a URL; what stands in its query wins."""
+    query = url.normalized_query
+    ours = {name: value for name, value in _ANSWERS.items() if name not in query}
+    options = (*query.get("options", ()), "-c timezone=UTC", _NOT_FOR_EVER)
+    return {**ours, "options": " ".join(options)}
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """Return the options of a worker's engine."""
+    return {"connect_args": connect_args(url), **_POOL}
+
+
+def settle_in(engine: Engine) -> None:
+    """Let an engine's connections speak UTC, and be closed where they idle (`close_idle`).
+
+    Optuna stores times without a zone, and the database compares them with its own. The variable
+    PGTZ wins over the option that says so.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _note_use(_connection: Any, _record: object) -> None:
+        _used[engine] = time.monotonic()
+
+    if "PGTZ" in os.environ:
+
+        @event.listens_for(engine, "connect")
+        def _set_zone(connection: Any, _record: object) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TIME ZONE 'UTC'")
+            connection.commit()
+
+        engine.dispose()  # the connections that came before
+
+
+def close_idle(engine: Engine, after: float) -> None:
+    """Close the connections that nobody has used for some seconds: others may lack them."""
+    used = _used.get(engine)
+    if used is not None and time.monotonic() - used >= after:
+        engine.dispose()
+        del _used[engine]
