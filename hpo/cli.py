@@ -1,6 +1,5 @@
 """The command line: parse, call one function, print, set the exit code."""
 
-import json
 import os
 import shlex
 import traceback
@@ -10,8 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo import __version__
+from hpo import __version__, service
 from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, HpoError, SpecError, StudyFailed
+from hpo.options import (
+    AS_JSON,
+    JSON,
+    NAME,
+    OUTPUT,
+    RUNS,
+    SET,
+    STORAGE,
+    STRATEGY,
+    WARM_START,
+    example,
+    print_json,
+    url_of,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +34,6 @@ if TYPE_CHECKING:
     from hpo.study import StudyView
 
 
-_AS_JSON = "hpo.as_json"
-_RUNS = Path("runs")
 _ENDLESS = 10_000  # columns; a table takes as many as it needs
 
 
@@ -48,8 +59,8 @@ class Commands(click.Group):
     def _fail(
         self, ctx: click.Context, message: str, code: int, study: dict[str, Any] | None = None
     ) -> None:
-        if ctx.meta.get(_AS_JSON):
-            _print_json({**(study or {}), "error": message.splitlines(), "exit_code": code})
+        if ctx.meta.get(AS_JSON):
+            print_json({**(study or {}), "error": message.splitlines(), "exit_code": code})
         for line in message.splitlines():
             click.echo(f"hpo: {line}", err=True)
         ctx.exit(code)
@@ -60,59 +71,17 @@ def _print_traceback() -> None:
         traceback.print_exc()
 
 
-def _note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001
-    ctx.meta[_AS_JSON] = value
-    return value
-
-
-def _print_json(found: dict[str, Any]) -> None:
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-
-
-def _example(*lines: str) -> str:
-    return "\n  ".join(["\b\nExample:", *lines])
-
-
-STRATEGY = click.option(
-    "--strategy",
-    metavar="S",
-    help="Instead of the study file's: bayes, tpe, gp, skopt, random, grid.",
-)
-STORAGE = click.option(
-    "--storage", "storage_url", metavar="URL", envvar="HPO_STORAGE",
-    help="sqlite:///path or postgresql://…; by default HPO_STORAGE, else hpo.db in --output.",
-)  # fmt: skip
-OUTPUT = click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False), default=_RUNS,
-    show_default=True, help="The folder below which everything lies.",
-)  # fmt: skip
-WARM_START = click.option(
-    "--warm-start", metavar="NAME", multiple=True,
-    help="Learn from this earlier study of the storage; repeatable, and instead of those that "
-    "the study file names.",
-)  # fmt: skip
-SET = click.option(
-    "--set", "overrides", metavar="KEY=VALUE", multiple=True,
-    help="Change a key of the study file, e.g. --set training.num_train_epochs=2 (no longer "
-    "searched then); repeatable.",
-)  # fmt: skip
-JSON = click.option(
-    "--json", "as_json", is_flag=True, callback=_note_json, help="Print one JSON object on stdout."
-)
-NAME = click.argument("name", required=False)
-
-
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=_example("hpo run studies/demo-ner.toml --strategy bayes"),
+    epilog=example("hpo run studies/demo-ner.toml --strategy bayes"),
 )
 @click.version_option(__version__, prog_name="hpo")
 def main() -> None:
     """Find the best way to fine-tune a transformer for NER or sentiment analysis."""
 
 
-@main.command(epilog=_example("hpo init ner my-study.toml"))
+@main.command(epilog=example("hpo init ner my-study.toml"))
 @click.argument("task", type=click.Choice(["ner", "sentiment"]))
 @click.argument("path", type=click.Path(path_type=Path), default=Path("study.toml"))
 def init(task: str, path: Path) -> None:
@@ -130,7 +99,7 @@ def init(task: str, path: Path) -> None:
     click.echo(f"Wrote {path}. Next: edit it, then `hpo check {path}` and `hpo run {path}`.")
 
 
-@main.command(epilog=_example("hpo check studies/demo-ner.toml --json"))
+@main.command(epilog=example("hpo check studies/demo-ner.toml --json"))
 @click.argument("study", type=click.Path(path_type=Path), required=False)
 @STRATEGY
 @WARM_START
@@ -158,16 +127,16 @@ def check(  # noqa: PLR0913, PLR0917 - one for each option
     from hpo import check as preflight  # imports torch: a mistake in the file is told before
 
     report = preflight.check(
-        file, output, _url(storage_url, output),
+        file, output, url_of(storage_url, output),
         lambda what: click.echo(f"checking {what} …", err=True),
     )  # fmt: skip
     from hpo.display import check_summary
 
-    _print_json(report.to_json()) if as_json else click.echo(check_summary(report))
+    print_json(report.to_json()) if as_json else click.echo(check_summary(report))
 
 
 @main.command(
-    epilog=_example(
+    epilog=example(
         "hpo run studies/demo-ner.toml --strategy bayes --trials 10",
         "hpo run more-data.toml --warm-start demo-ner-bayes",
     )
@@ -222,7 +191,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     _execute(replace(plan, workers=count, workers_per_gpu=workers_per_gpu), as_json)
 
 
-@main.command(epilog=_example("hpo worker demo-ner-bayes --storage postgresql://me@host/hpo"))
+@main.command(epilog=example("hpo worker demo-ner-bayes --storage postgresql://me@host/hpo"))
 @click.argument("name")
 @STORAGE
 @click.option(
@@ -262,11 +231,11 @@ def worker(  # noqa: PLR0913, PLR0917 - one for each option
     from hpo import run as runner
     from hpo.keeper import Patience
 
-    joined = runner.plan_from_storage(name, _url(storage_url, output), data=data, output=output)
+    joined = runner.plan_from_storage(name, url_of(storage_url, output), data=data, output=output)
     _execute(replace(joined, lease=lease, patience=Patience(hang, grace)), as_json)
 
 
-@main.command(epilog=_example("hpo status demo-ner-bayes"))
+@main.command(epilog=example("hpo status demo-ner-bayes"))
 @NAME
 @STORAGE
 @OUTPUT
@@ -276,7 +245,7 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
     study = _load(name, storage_url, output)
     if as_json:
         tickets = [asdict(ticket) for ticket in study.tickets]
-        _print_json({**study.to_json(), "details": study.details(), "tickets": tickets})
+        print_json({**study.to_json(), "details": study.details(), "tickets": tickets})
         return
     from rich.text import Text
 
@@ -285,13 +254,13 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
     console = _console()
     console.print(trial_table(study, study.name, rows=1000))
     counts = ", ".join(f"{count} {state}" for state, count in study.counts.items()) or "no trial"
-    console.print(f"{counts}; budget: {budget_of(study)}", highlight=False)
+    console.print(f"{study.condition}: {counts}; budget: {budget_of(study)}", highlight=False)
     for ticket in study.tickets:
         if ticket.worker is not None and (ticket.state != "done" or ticket.epoch > 1):
             console.print(Text(holder(ticket)))
 
 
-@main.command(epilog=_example("hpo best demo-ner-bayes --json"))
+@main.command(epilog=example("hpo best demo-ner-bayes --json"))
 @NAME
 @STORAGE
 @OUTPUT
@@ -302,10 +271,10 @@ def best(name: str | None, storage_url: str | None, output: Path, as_json: bool)
     if study.best is None:
         none = "no trial has succeeded" if study.done else "no trial has completed yet"
         raise StudyFailed(f"study {study.name!r}: {none}", study.to_json())
-    _print_conclusion(study, _url(storage_url, output), output, as_json)
+    _print_conclusion(study, url_of(storage_url, output), output, as_json)
 
 
-@main.command("list", epilog=_example("hpo list --storage sqlite:///runs/hpo.db"))
+@main.command("list", epilog=example("hpo list --storage sqlite:///runs/hpo.db"))
 @STORAGE
 @OUTPUT
 @JSON
@@ -313,15 +282,19 @@ def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa
     """List the studies of a storage."""
     from hpo.study import list_studies
 
-    studies, unreadable = list_studies(_url(storage_url, output))
+    studies, unreadable = list_studies(url_of(storage_url, output))
     for sentence in unreadable:
         click.echo(f"hpo: {sentence}", err=True)
     if as_json:
-        _print_json({"studies": [study.to_json() for study in studies]})
+        print_json({"studies": [study.to_json() for study in studies]})
         return
     from hpo.display import study_table
 
     _console().print(study_table(studies))
+
+
+for command in (service.pause, service.resume, service.stop, service.set_):
+    main.add_command(command)
 
 
 def _execute(plan: "Plan", as_json: bool) -> None:  # noqa: FBT001
@@ -340,7 +313,7 @@ def _print_conclusion(study: "StudyView", storage_url: str, output: Path, as_jso
     from hpo.display import conclusion
 
     more = _command("status", study.name, storage_url, output)
-    _print_json(study.to_json()) if as_json else click.echo(conclusion(study, more))
+    print_json(study.to_json()) if as_json else click.echo(conclusion(study, more))
 
 
 def _console() -> "Console":
@@ -358,7 +331,7 @@ def _command(verb: str, name: str, storage_url: str, output: Path) -> str:
     words = ["hpo", verb, name]
     if storage_url != default_url(output):
         words += ["--storage", without_password(storage_url)]
-    elif output != _RUNS and "HPO_STORAGE" not in os.environ:
+    elif output != RUNS and "HPO_STORAGE" not in os.environ:
         words += ["--output", str(output)]
     return shlex.join(words)
 
@@ -384,16 +357,10 @@ def demo_study() -> Path:
     raise SpecError("the demo study is not installed; give a study file")
 
 
-def _url(storage_url: str | None, output: Path) -> str:
-    from hpo.storage import default_url
-
-    return storage_url or default_url(output)
-
-
 def _load(name: str | None, storage_url: str | None, output: Path) -> "StudyView":
     from hpo.study import list_studies, load_study
 
-    url = _url(storage_url, output)
+    url = url_of(storage_url, output)
     if name is not None:
         return load_study(name, url)
     studies, _ = list_studies(url)

@@ -126,18 +126,23 @@ def sparkline(values: list[float]) -> str:
 def study_table(studies: list[StudyView]) -> Table:
     """Return one line a study."""
     table = _table()
-    for heading in ("study", "task", "strategy", "done", "budget", "metric", "best", "time"):
+    ranked = any(study.priority for study in studies)
+    headings = ["study", "strategy", "state", "done", "at work", "metric", "best", "time", "left"]
+    for heading in [*headings, *(["priority"] if ranked else [])]:
         table.add_column(heading, overflow="fold")
     for study in studies:
+        left = study.seconds_left()
         table.add_row(
             Text(study.name),
-            Text(study.spec.task),
             Text(study.spec.strategy),
-            str(study.done),
-            budget_of(study),
+            study.condition,
+            str(study.done) if study.budget is None else f"{study.done}/{study.budget}",
+            str(study.running or ""),
             Text(study.metric),
             "" if study.best is None else f"{study.best.value:.4f}",
             duration(study.seconds),
+            "" if left is None else duration(left),
+            *([str(study.priority)] if ranked else []),
         )
     return table
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from hpo.binding import Held
 from hpo.errors import HandedBack, LeaseLost
-from hpo.leases import Ticket, Tickets
 from hpo.patience import patience
 from hpo.signals import Stop
 
@@ -45,27 +45,30 @@ class Keeper:
     """Keeps the lease of one ticket in a thread of its own; a context around the trial.
 
     Args:
-        tickets, ticket: what is held.
+        held: the ticket.
         since: when the ticket was asked for, by the monotonic clock.
         stop: knows whether the process was asked to go.
         patience: how long to wait.
         say: is told why the process leaves.
+        is_recalled: says whether the trial is to be handed back.
     """
 
     def __init__(
         self,
-        tickets: Tickets,
-        ticket: Ticket,
+        held: Held,
         since: float,
         stop: Stop,
         patience: Patience,
         say: Callable[[str], None],
+        is_recalled: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.tickets = tickets
-        self.ticket = ticket
+        self.tickets = held.tickets
+        self.ticket = held.ticket
         self.stop = stop
         self.patience = patience
         self.say = say
+        self.is_recalled = is_recalled
+        self.recalled = False
         self.lost = False
         self._progress = time.monotonic()
         self._renewed = since
@@ -121,6 +124,7 @@ class Keeper:
         with suppress(Exception):
             with patience(self.tickets.lease / _RENEWALS):  # signals and hangs are looked for too
                 held = self.tickets.renew(self.ticket, now - self._progress)
+                self.recalled = self.is_recalled()
             if held:
                 self._renewed = now  # when it was asked for: the answer may have taken long
             else:

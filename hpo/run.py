@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo import plateau, spec, storage, workers
+from hpo import orders, plateau, spec, storage, workers
 from hpo.display import taught
 from hpo.errors import BadInput, StudyFailed, StudyMismatch
 from hpo.keeper import Patience
@@ -155,6 +155,7 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
             update=not plan.joins, extends=partial(_extends, prepared.strategy),
         )  # fmt: skip
         with storage.told(opened.engine.url):
+            _reopen(plan, opened, progress)
             _take_folder(plan.folder, study)
             places = slots(plan.workers, plan.workers_per_gpu, prepared.gpus())
             if places:
@@ -244,6 +245,13 @@ def _check_warm_start(plan: Plan, opened: "RDBStorage", progress: Progress) -> N
             for earlier in find(opened, plan.file.spec, plan.name):
                 overlap = Overlap.of(earlier, plan.file.spec.search_space())
                 progress.note(f"warm start: {taught(overlap)}")
+
+
+def _reopen(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:
+    """Open a study that was stopped: whoever runs its file wants it to go on."""
+    if not plan.joins and orders.state(opened, plan.name) in {"stopped", "recalled"}:
+        orders.give(opened, plan.name, "open")
+        progress.note("the study had been stopped; it goes on")
 
 
 def _make_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from hpo import storage
 from hpo.binding import BindingStorage
 from hpo.errors import StorageError
 from hpo.leases import TicketView, now, view_tickets
+from hpo.orders import State, priority_of, state_of
 from hpo.spec import StudySpec
 from hpo.trials import TrialResult, best_of, has_outcome, latest_attempts, wall_seconds
 
@@ -36,6 +37,8 @@ class StudyView:
         seconds: of wall clock, without the time in which no trial ran.
         notices: what was found when its data was read.
         tickets: its budget; see `hpo.leases`.
+        state: what people said is to become of it.
+        priority: which they gave it.
     """
 
     name: str
@@ -47,6 +50,8 @@ class StudyView:
     seconds: float
     notices: list[str]
     tickets: list[TicketView] = field(default_factory=list, repr=False)
+    state: State = "open"
+    priority: int = 0
 
     @property
     def done(self) -> int:
@@ -57,6 +62,27 @@ class StudyView:
     def budget(self) -> int | None:
         """The number of trials in all, or None where only hours end the study."""
         return self.spec.budget.trials
+
+    @property
+    def condition(self) -> str:
+        """How it is: done, paused, stopped, running, or waiting for workers."""
+        if self.budget is not None and self.done >= self.budget:
+            return "done"
+        if self.state != "open":
+            return "paused" if self.state == "paused" else "stopped"
+        return "running" if self.running else "waiting"
+
+    @property
+    def running(self) -> int:
+        """The number of trials that run now."""
+        return self.counts.get("RUNNING", 0)
+
+    def seconds_left(self) -> float | None:
+        """Return about how long it takes with the workers it has; None where that is not known."""
+        lasted = [trial.seconds for trial in self.outcomes() if trial.seconds is not None]
+        if self.budget is None or not lasted or not self.running:
+            return None
+        return max(0, self.budget - self.done) * sum(lasted) / len(lasted) / self.running
 
     def outcomes(self) -> list[TrialResult]:
         """Return the trials that count against the budget."""
@@ -76,6 +102,9 @@ class StudyView:
         return {
             "study": self.name,
             "strategy": self.spec.strategy,
+            "state": self.condition,
+            "priority": self.priority,
+            "budget": self.spec.budget.model_dump(exclude_none=True),
             "trials": self.counts,
             "best": None
             if best is None
@@ -151,6 +180,8 @@ def view(study: optuna.Study) -> StudyView:
         counts=dict(sorted(Counter(trial.state.name for trial in current).items())),
         seconds=wall_seconds(trials, now(storage.engine_of(study))),
         notices=attrs.get(storage.NOTICES, []),
+        state=state_of(attrs),
+        priority=priority_of(attrs),
     )
 
 

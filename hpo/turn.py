@@ -16,6 +16,7 @@ from hpo.errors import HandedBack, LeaseLost, StorageError
 from hpo.evaluations import Evaluation
 from hpo.keeper import Keeper, Patience, in_haste
 from hpo.leases import LEASE, STUDY_ID, Ticket, Tickets
+from hpo.orders import OrderBook
 from hpo.progress import Progress
 from hpo.pruning import make_pruner
 from hpo.signals import Stop
@@ -136,8 +137,9 @@ class Turn:
         self.last = ticket.deaths >= work.terms.budget.max_attempts
         self.stopping = False
         self.keeper = Keeper(
-            work.tickets, ticket, asked, work.stop, work.terms.patience, work.progress.note
-        )
+            Held(work.tickets, ticket), asked, work.stop, work.terms.patience, work.progress.note,
+            OrderBook(work.storage, work.study).is_recalled,
+        )  # fmt: skip
 
     def take(self) -> Outcome | None:
         """Run the trial; returns None if the ticket was lost, and is somebody else's now.
@@ -159,6 +161,8 @@ class Turn:
         except (HandedBack, KeyboardInterrupt):
             work.tickets.hand_back(ticket)
             work.stop.leave()
+            if self.keeper.recalled:
+                return None
             raise
         except (SQLAlchemyError, OptunaError):
             in_haste(lambda: work.tickets.hand_back(ticket))  # the trial is not to blame
@@ -254,7 +258,8 @@ class Turn:
 
     def _asked_to_stop(self) -> bool:
         self.keeper.progressed()
-        if self.work.stop.requested() and not self.stopping:
+        asked = self.work.stop.requested() or self.keeper.recalled
+        if asked and not self.stopping:
             self.stopping = True
             self.work.progress.stopping()
         return self.stopping

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hpo import checkpoints, failures, others, plateau
 from hpo.errors import INTERRUPTED_EXIT_CODE, StudyFailed
 from hpo.leases import Ticket
+from hpo.orders import OrderBook, State
 from hpo.study import StudyView, view
 from hpo.transactions import waiting
 from hpo.trials import (
@@ -28,6 +30,12 @@ from hpo.turn import Turn, Work
 
 _POLL = (0.05, 2.0)  # seconds between two looks at the tickets of others, where none is free
 _HASTE = 2.0  # seconds to hand a ticket back in, for a user who pressed Ctrl-C twice
+_SAID: dict[State, str] = {
+    "open": "the study goes on",
+    "paused": "the study is paused; `hpo resume` lets it go on",
+    "stopped": "the study was stopped; `hpo resume` opens it again",
+    "recalled": "the study was stopped, its trials are handed back; `hpo resume` opens it again",
+}
 _AHEAD = 8  # tickets issued at a time where only hours end a study
 
 
@@ -42,6 +50,8 @@ class Worker:
         self.work = work
         self.study, self.tickets = work.study, work.tickets
         self.runner, self.terms, self.progress = work.runner, work.terms, work.progress
+        self.orders = OrderBook(work.storage, work.study)
+        self.state: State = "open"
         self.points = work.strategy.points(work.runner.space, work.terms.seed)
         self.leaving = False
         self.held: Ticket | None = None
@@ -100,6 +110,9 @@ class Worker:
         try:
             while not self._spent():
                 stop.leave()
+                if self.state == "paused":
+                    self._wait_for_orders()
+                    continue
                 with stop.deferred():  # or a ticket that was just claimed would stay held
                     asked = time.monotonic()
                     claim = partial(self.tickets.claim, self._below(), self.done)
@@ -144,6 +157,8 @@ class Worker:
         Raises:
             StudyFailed: too many trials failed.
         """
+        if self._is_stopped():
+            return True
         budget = self.terms.budget
         if self.failed or budget.max_failures is not None:
             why = failures.hopeless(self._trials(), self.before, budget.max_failures)
@@ -154,6 +169,22 @@ class Worker:
         if budget.hours is None:
             return False
         return wall_seconds(self._trials(), self.tickets.now()) >= budget.hours * 3600
+
+    def _is_stopped(self) -> bool:
+        """Look at what is said about the study, and say whether that ends it."""
+        orders, before = self.orders.read(), self.state
+        self.state = orders.state
+        if orders.budget != self.terms.budget:
+            self.terms = replace(self.terms, budget=orders.budget)
+            self._issue()
+        if self.state != before:
+            self.progress.note(_SAID[self.state])
+        return self.state in {"stopped", "recalled"}
+
+    def _wait_for_orders(self) -> None:
+        self._settle()
+        self.tickets.close_idle(0.0)
+        time.sleep(_POLL[1])
 
     def _plateaued(self) -> bool:
         if self.terms.stop is None:
@@ -203,6 +234,8 @@ class Worker:
         self.progress.end(final)
         if final.best is None:
             why = failures.told(final.trials) or "all were pruned"
+            if self.state != "open":
+                why = "it was stopped before"
             raise StudyFailed(f"study {final.name!r}: no trial succeeded: {why}", final.to_json())
         return final
 

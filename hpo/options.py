@@ -1,0 +1,67 @@
+"""What the commands share: options, examples, and how they print for scripts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+RUNS = Path("runs")
+AS_JSON = "hpo.as_json"
+
+
+def note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001
+    """Remember that an error is to be printed as JSON, too."""
+    ctx.meta[AS_JSON] = value
+    return value
+
+
+def print_json(found: dict[str, Any]) -> None:
+    """Print what a script reads."""
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def example(*lines: str) -> str:
+    """Return the end of a command's help."""
+    return "\n  ".join(["\b\nExample:", *lines])
+
+
+def url_of(storage_url: str | None, output: Path) -> str:
+    """Return the storage that a command is about."""
+    from hpo.storage import default_url
+
+    return storage_url or default_url(output)
+
+
+STRATEGY = click.option(
+    "--strategy",
+    metavar="S",
+    help="Instead of the study file's: bayes, tpe, gp, skopt, random, grid.",
+)
+STORAGE = click.option(
+    "--storage", "storage_url", metavar="URL", envvar="HPO_STORAGE",
+    help="sqlite:///path or postgresql://…; by default HPO_STORAGE, else hpo.db in --output.",
+)  # fmt: skip
+OUTPUT = click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), default=RUNS,
+    show_default=True, help="The folder below which everything lies.",
+)  # fmt: skip
+WARM_START = click.option(
+    "--warm-start", metavar="NAME", multiple=True,
+    help="Learn from this earlier study of the storage; repeatable, and instead of those that "
+    "the study file names.",
+)  # fmt: skip
+SET = click.option(
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True,
+    help="Change a key of the study file, e.g. --set training.num_train_epochs=2 (no longer "
+    "searched then); repeatable.",
+)  # fmt: skip
+JSON = click.option(
+    "--json", "as_json", is_flag=True, callback=note_json, help="Print one JSON object on stdout."
+)
+PRIORITY = click.option(
+    "--priority", type=click.IntRange(-100, 100), metavar="P",
+    help="Studies with a higher one are served first; 0 unless said otherwise.",
+)  # fmt: skip
+NAME = click.argument("name", required=False)
+EXACT_NAME = click.argument("name")

@@ -1,0 +1,103 @@
+"""The commands by which people tell a study's workers what to do, wherever those run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hpo.errors import BadInput
+from hpo.options import EXACT_NAME, JSON, OUTPUT, PRIORITY, STORAGE, example, print_json, url_of
+
+if TYPE_CHECKING:
+    from hpo.orders import State
+
+
+@click.command(epilog=example("hpo pause demo-ner-bayes"))
+@EXACT_NAME
+@STORAGE
+@OUTPUT
+@JSON
+def pause(name: str, storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Let no worker begin a further trial of the study NAME.
+
+    Running trials go on to their end; workers wait for `hpo resume`.
+    """
+    _say(name, "paused", url_of(storage_url, output), as_json)
+
+
+@click.command(epilog=example("hpo resume demo-ner-bayes"))
+@EXACT_NAME
+@STORAGE
+@OUTPUT
+@JSON
+def resume(name: str, storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Open the study NAME again, after `hpo pause` or `hpo stop`.
+
+    Workers that have left are not started; `hpo run` and `hpo worker` do that.
+    """
+    _say(name, "open", url_of(storage_url, output), as_json)
+
+
+@click.command(epilog=example("hpo stop demo-ner-bayes", "hpo stop demo-ner-bayes --now"))
+@EXACT_NAME
+@click.option(
+    "--now", is_flag=True, help="Running trials are saved and handed back, uncharged."
+)  # fmt: skip
+@STORAGE
+@OUTPUT
+@JSON
+def stop(name: str, now: bool, storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Send the workers of the study NAME away, when their trials have ended.
+
+    What is left of the budget stays; `hpo run` or `hpo resume` opens the study again.
+    """
+    _say(name, "recalled" if now else "stopped", url_of(storage_url, output), as_json)
+
+
+@click.command("set", epilog=example("hpo set demo-ner-bayes --trials 60 --priority 5"))
+@EXACT_NAME
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="The budget, in all.")
+@PRIORITY
+@STORAGE
+@OUTPUT
+@JSON
+def set_(
+    name: str,
+    trials: int | None,
+    priority: int | None,
+    storage_url: str | None,
+    output: Path,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Change the budget or the priority of the study NAME while workers run.
+
+    They heed it with their next trial.
+    """
+    if trials is None and priority is None:
+        raise BadInput("set: found nothing to change; expected --trials or --priority")
+    from hpo import orders
+    from hpo.storage import open_storage
+
+    opened = open_storage(url_of(storage_url, output), create=False)
+    changed = orders.change(opened, name, trials=trials, priority=priority)
+    if as_json:
+        print_json({"study": name, "trials": changed.budget.trials, "priority": changed.priority})
+        return
+    said = [
+        "" if trials is None else f"its budget is {trials} trials",
+        "" if priority is None else f"its priority is {priority}",
+    ]
+    click.echo(f"study {name}: {', '.join(filter(None, said))}")
+
+
+def _say(name: str, now: "State", storage_url: str, as_json: bool) -> None:  # noqa: FBT001
+    from hpo import orders
+    from hpo.storage import open_storage
+
+    opened = open_storage(storage_url, create=False)
+    before = orders.give(opened, name, now)
+    if as_json:
+        print_json({"study": name, "state": now, "before": before})
+        return
+    words = orders.WORDS[now]
+    click.echo(f"study {name} {words}" if before != now else f"study {name} {words} already")
