@@ -217,7 +217,9 @@ def check_summary(report: "Report") -> str:
 
 def taught(overlap: "Overlap") -> str:
     """Return what an earlier study has to teach, in words."""
-    words = [f"{overlap.study}: {count(overlap.trials, 'trial')} over {', '.join(overlap.common)}"]
+    what = f" ({overlap.measured})" if overlap.measured else ""
+    trials = count(overlap.trials, "trial")
+    words = [f"{overlap.study}: {trials}{what} over {', '.join(overlap.common)}"]
     if overlap.constant:
         words.append(f"there always {written(overlap.constant)}")
     if overlap.unknown:

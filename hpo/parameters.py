@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+MOST_POINTS = 100_000  # of a grid; each is a row of the database from the start
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 """A value a parameter may take: what Optuna stores as a category and TOML can write."""
 
@@ -94,7 +95,7 @@ class Float(_Parameter):
     high: Finite
     log: StrictBool = False
     step: Annotated[Finite, Field(gt=0)] | None = None
-    points: Annotated[StrictInt, Field(ge=2)] | None = None
+    points: Annotated[StrictInt, Field(ge=2, le=MOST_POINTS)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "Float":
@@ -130,6 +131,11 @@ class Float(_Parameter):
             ValueError: neither `step` nor `points` says how many there are.
         """
         if self.step is not None:
+            if (self.high - self.low) / self.step >= MOST_POINTS:
+                raise ValueError(
+                    f"space.{name}.step: found {self.step:g}, which makes more than "
+                    f"{MOST_POINTS:,} values; expected a larger one"
+                )
             return _stepped(self.low, self.high, self.step)
         if self.low == self.high:
             return [self.low]
@@ -149,7 +155,7 @@ class Int(_Parameter):
     high: StrictInt
     log: StrictBool = False
     step: Annotated[StrictInt, Field(ge=1)] = 1
-    points: Annotated[StrictInt, Field(ge=2)] | None = None
+    points: Annotated[StrictInt, Field(ge=2, le=MOST_POINTS)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "Int":
@@ -177,10 +183,10 @@ class Int(_Parameter):
         high = self.low + (self.high - self.low) // self.step * self.step  # as with Float
         return trial.suggest_int(name, self.low, high, step=self.step, log=self.log)
 
-    def values_of_grid(self, name: str) -> list[int]:
+    def values_of_grid(self, name: str) -> Sequence[int]:
         """List the values a grid tries: every step, or `points` of them."""
         if self.points is None:
-            return list(range(self.low, self.high + 1, self.step))
+            return range(self.low, self.high + 1, self.step)
         spread = _spread(float(self.low), float(self.high), self.points, log=self.log)
         return list(dict.fromkeys(round(value) for value in spread))
 

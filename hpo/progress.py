@@ -113,7 +113,7 @@ class Lines(Progress):
         result = (
             f"{self.metric} {trial.value:.4f}"
             if trial.value is not None
-            else f"{trial.state.lower()}: {trial.error or trial.reason or ''}"
+            else ": ".join(filter(None, [trial.state.lower(), trial.error or trial.reason]))
         )
         best = (
             ""

@@ -87,9 +87,10 @@ class Contest:
 
 
 def below_percentile(spec: PruneSpec, contest: Contest) -> bool:
-    """Compare with the median of the completed trials (Golovin et al. 2017, Google Vizier).
+    """Compare with the median of the completed trials (after Golovin et al. 2017, Google Vizier).
 
-    Or with another percentile, counted from the best as in Optuna's `PercentilePruner`.
+    As in Optuna with their best so far, which is a running average in Vizier; or with another
+    percentile, counted from the best as in Optuna's `PercentilePruner`.
     """
     scores = contest.scores(contest.completed())
     return bool(scores) and contest.score() < float(np.percentile(scores, 100 - spec.percentile))

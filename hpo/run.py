@@ -166,7 +166,7 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
                 plan.file.spec.keep_checkpoints,
                 plan.lease,
                 plan.patience,
-                plan.file.spec.start,
+                [plan.file.spec.search_space().completed(each) for each in plan.file.spec.start],
                 plan.file.spec.prune,
                 plan.file.spec.stop,
             )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import ConfigDict, RootModel, model_validator
 
-from hpo.parameters import Parameter, Scalar, SuggestingTrial, as_tuple, described
+from hpo.parameters import Float, Parameter, Scalar, SuggestingTrial, as_tuple, described
 from hpo.plugins import nearest
 
 
@@ -29,10 +29,24 @@ class SearchSpace(RootModel[dict[str, Parameter]]):
 
     def _misconditions(self, name: str, parameter: Parameter) -> Iterator[str]:
         for other, wanted in (parameter.when or {}).items():
-            if other == name or other not in self.root:
+            if other == name:
+                yield "found the parameter itself; expected another one"
+                continue
+            if other not in self.root:
                 known = [each for each in self.root if each != name]
                 yield f"found {other!r}, which is not searched; known are {', '.join(known)}"
                 continue
+            if not as_tuple(wanted):
+                yield f"found no value of {other}; expected one at least"
+            condition = self.root[other]
+            if isinstance(condition, Float) and condition.step is None:
+                low, high = condition.bounds()
+                if low < high:
+                    yield (
+                        f"found {other}, which hardly ever has a certain value; expected a choice, "
+                        "a whole number, or a range with a step"
+                    )
+                    continue
             for value in as_tuple(wanted):
                 if not self.root[other].holds(value):
                     yield f"found {other} = {value!r}, a value that it never has"
@@ -100,6 +114,18 @@ class SearchSpace(RootModel[dict[str, Parameter]]):
                 yield f"{name}: found {value!r}; expected {described(parameter)}"
             elif set(parameter.when or ()) <= params.keys() and not parameter.exists(params):
                 yield f"{name}: found beside values with which it does not exist (its `when`)"
+
+    def completed(self, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Return a configuration with the values on which parameters of it depend.
+
+        Where a parameter exists with several values of another one, the first of them is taken.
+        """
+        found = dict(params)
+        for name in reversed(self.in_order()):
+            if name in found:
+                for other, wanted in (self.root[name].when or {}).items():
+                    found.setdefault(other, as_tuple(wanted)[0])
+        return {name: found[name] for name in self.root if name in found}
 
     def split(self, model_parameters: Mapping[str, object]) -> tuple[list[str], list[str]]:
         """Split the names into training arguments and model parameters, each in order."""

@@ -28,6 +28,7 @@ class EarlierStudy:
         maximize: whether larger objectives are better.
         trials: its trials at this moment; some may be running.
         constants: name -> value of what all its trials were run with, as far as it is known.
+        measured: its metric and task, in words.
     """
 
     name: str
@@ -35,6 +36,7 @@ class EarlierStudy:
     maximize: bool
     trials: Sequence[FrozenTrial]
     constants: Mapping[str, Any]
+    measured: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Overlap:
         ignored: those that only the earlier one searches.
         constant: name -> value of those that only the new one searches, where it is known.
         unknown: the others that only the new one searches.
+        measured: the metric and the task of the earlier one, in words.
     """
 
     study: str
@@ -56,6 +59,7 @@ class Overlap:
     ignored: list[str]
     constant: dict[str, Any]
     unknown: list[str]
+    measured: str = ""
 
     @classmethod
     def of(cls, earlier: EarlierStudy, space: SearchSpace) -> "Overlap":
@@ -69,6 +73,7 @@ class Overlap:
             ignored=[name for name in theirs if name not in space.root],
             constant={name: earlier.constants[name] for name in new if name in earlier.constants},
             unknown=[name for name in new if name not in earlier.constants],
+            measured=earlier.measured,
         )
 
 
@@ -166,6 +171,7 @@ class _Known:
         self._id = attrs[storage.ID]
         self._spec = storage.spec_of(study.study_name, attrs)
         self._maximize = study.direction == StudyDirection.MAXIMIZE
+        self._measured = f"{attrs.get(storage.METRIC, 'objective')} of {self._spec.task}"
         self._recorded: dict[str, Any] | None = None
 
     def read(self) -> EarlierStudy | None:
@@ -178,8 +184,9 @@ class _Known:
             return None
         space = self._spec.search_space()
         return EarlierStudy(
-            self._study.study_name, space, self._maximize, trials, self._constants(trials, space)
-        )
+            self._study.study_name, space, self._maximize, trials, self._constants(trials, space),
+            self._measured,
+        )  # fmt: skip
 
     def _constants(self, trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[str, Any]:
         """Return what is known of all trials alike: of what they record, of the specification."""

@@ -6,12 +6,14 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hpo.parameters import Prior
 from hpo.space import SearchSpace
-from hpo.strategies import Situation
+from hpo.strategies import Situation, bayes_sampler
 from hpo.strategies.axes import Axes
 from hpo.strategies.bayes import Bayes
+from hpo.strategies.bayes_sampler import BayesSampler
 from hpo.strategies.distributions import distributions_of
 from hpo.strategies.published import expectations, starts
 from hpo.trials import REASON
@@ -208,3 +210,63 @@ def test_a_prior_that_is_wrong_is_overruled() -> None:
         trial = study.ask()
         study.tell(trial, score(dict(space.suggest(trial))))
     assert study.best_value > -0.2
+
+
+def test_who_chooses_at_the_same_moment_chooses_something_else() -> None:
+    """Trials that exist and have no parameters yet are looked ahead for, by whoever began later."""
+    study = optuna.create_study(direction="maximize")
+    rates = {"type": "choice", "values": [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4]}
+    space = SearchSpace.model_validate({"learning_rate": rates, "num_train_epochs": EPOCHS})
+    for index in range(12):
+        ask(study, space, index)
+        study.tell(index, index / 20)
+    for _ in range(6):
+        study.ask()
+    chosen = [
+        BayesSampler(space, seed=1, index=each.number).sample_relative(
+            study, each, distributions_of(space)
+        )
+        for each in study.get_trials(deepcopy=False)[-6:]
+    ]
+    assert len({tuple(sorted(params.items())) for params in chosen}) == 6
+
+
+def test_a_choice_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several would wait for each other; a search space is small."""
+    seen: list[int] = []
+
+    def propose(*_args: Any) -> None:
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    monkeypatch.setattr(bayes_sampler, "propose", propose)
+    study = optuna.create_study()
+    with threadpool_limits(2):
+        study.ask()
+        BayesSampler(space_of(), seed=1).sample_relative(
+            study, study.get_trials()[0], distributions_of(space_of())
+        )
+    assert set(seen) == {1}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "expected"),
+    [
+        ({"type": "float", "low": 0.0, "high": 0.2}, True),
+        ({"type": "int", "low": 0, "high": 1000}, False),
+        ({"type": "float", "low": 0.0, "high": 500.0}, False),
+    ],
+)
+def test_warm_up_is_expected_as_a_share(parameter: Any, expected: bool) -> None:
+    """Nothing is expected of a number of steps."""
+    assert ("warmup_steps" in expectations(space_of(warmup_steps=parameter))) is expected
+
+
+def test_published_values_are_tried_as_they_are_written() -> None:
+    """3e-05, and not 2.9999999999999977e-05."""
+    study = optuna.create_study()
+    study.ask()
+    space = space_of()
+    first = BayesSampler(space, seed=1, index=0).sample_relative(
+        study, study.get_trials()[0], distributions_of(space)
+    )
+    assert first["learning_rate"] == 3e-5

@@ -10,8 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hpo.errors import SpecError
 from hpo.parameters import Choice, Float, Int
 from hpo.space import SearchSpace
+from hpo.strategies.grid import Grid
 
 finite = st.floats(min_value=-1e6, max_value=1e6)
 positive = st.floats(min_value=1e-9, max_value=1e6)
@@ -257,8 +259,9 @@ def test_values_that_are_never_drawn(parameter: dict[str, Any], value: object) -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"when": {"x": 1}}, "x.when: found 'x', which is not searched; known are optimizer, y"),
+        ({"when": {"x": 1}}, "x.when: found the parameter itself; expected another one"),
         ({"when": {"lr": 1}}, "x.when: found 'lr', which is not searched"),
+        ({"when": {"optimizer": []}}, "x.when: found no value of optimizer; expected one at least"),
         (
             {"when": {"optimizer": ["sgd", "lion"]}},
             "x.when: found optimizer = 'lion', a value that",
@@ -292,3 +295,40 @@ def test_priors_of_ranges_are_checked(prior: dict[str, Any], message: str) -> No
     rate = {"type": "float", "low": 1e-6, "high": 1e-3, "log": True, "prior": prior}
     with pytest.raises(ValidationError, match=message):
         SearchSpace.model_validate({"learning_rate": rate})
+
+
+def test_no_condition_on_a_continuous_range() -> None:
+    """It hardly ever has a certain value; with steps it may."""
+    rate = {"type": "float", "low": 0.0, "high": 1.0}
+    child = {"type": "int", "low": 1, "high": 3, "when": {"rate": 0.5}}
+    with pytest.raises(ValidationError, match="found rate, which hardly ever has a certain value"):
+        SearchSpace.model_validate({"rate": rate, "child": child})
+    SearchSpace.model_validate({"rate": {**rate, "step": 0.5}, "child": child})
+
+
+def test_a_start_is_completed_by_what_it_depends_on() -> None:
+    """Parents of parents, too; what is said already is left as it is."""
+    space = SearchSpace.model_validate({
+        "freeze": {"type": "choice", "values": ["none", "some"]},
+        "kind": {"type": "choice", "values": ["a", "b", "c"], "when": {"freeze": "some"}},
+        "depth": {"type": "int", "low": 1, "high": 9, "when": {"kind": ["b", "c"]}},
+        "rate": {"type": "float", "low": 0.0, "high": 1.0},
+    })  # fmt: skip
+    assert space.completed({"depth": 3}) == {"freeze": "some", "kind": "b", "depth": 3}
+    assert space.completed({"kind": "c", "depth": 3})["kind"] == "c"
+    assert space.completed({"rate": 0.5}) == {"rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"x": {"type": "int", "low": 1, "high": 10**9}}, "more than 100,000 points"),
+        ({name: {"type": "float", "low": 0.0, "high": 1.0, "points": 1000} for name in "xyz"},
+         "more than 100,000 points"),
+        ({"x": {"type": "float", "low": 0.0, "high": 1.0, "step": 1e-9}}, "a larger one"),
+    ],
+)  # fmt: skip
+def test_a_grid_that_is_too_large_is_refused(space: dict[str, Any], message: str) -> None:
+    """Before its points are made."""
+    with pytest.raises(SpecError, match=message):
+        Grid().points(SearchSpace.model_validate(space), 0)

@@ -85,6 +85,7 @@ def test_what_is_known_of_an_earlier_study(opened: BindingStorage) -> None:
     assert Overlap.of(earlier, spec.search_space()) == Overlap(
         "films", 1, ["learning_rate"], ["optim"],
         {"weight_decay": 0.05, "dropout": 0.2, "num_train_epochs": 2}, [],
+        "objective of sentiment",
     )  # fmt: skip
 
 

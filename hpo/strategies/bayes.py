@@ -40,7 +40,7 @@ class Bayes(Strategy):
 
 def _learnt(space: SearchSpace, earlier: Sequence[EarlierStudy]) -> Iterator[str]:
     for study in earlier:
-        count = observations(study, space)
+        count = observations(study, space, len(earlier))
         if count:
             yield f"learnt from {study.name}: {count} observations; their best is tried before all"
         else:

@@ -1,12 +1,14 @@
 """The default strategy as an Optuna sampler: what the storage holds in, one configuration out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import threadpool_limits
 from typing_extensions import override
 
 from hpo.space import SearchSpace
@@ -15,8 +17,10 @@ from hpo.strategies.earlier import taught
 from hpo.strategies.gp.proposal import History, propose
 from hpo.strategies.losses import losses_of
 from hpo.strategies.whole_space import WholeSpaceSampler
-from hpo.trials import params_of
+from hpo.trials import params_of, run_of
 from hpo.warm_start import EarlierStudy
+
+AHEAD = 16  # of the trials that choose at the same moment, the latest
 
 
 class BayesSampler(WholeSpaceSampler):
@@ -74,11 +78,39 @@ class BayesSampler(WholeSpaceSampler):
         if self._earlier:
             history, prior = taught(history, prior, axes, self._earlier)
         index = trial.number if self._index is None else self._index
-        row = propose(axes.space, history, prior, self._seed, index)
+        with threadpool_limits(1):  # small matrices: threads wait for each other for most of it
+            for each in self._choosing(trial, others, search_space):
+                theirs = propose(axes.space, history, prior, self._seed, _index_of(each))
+                if theirs is not None:
+                    history = replace(history, pending=np.vstack([history.pending, theirs]))
+            row = propose(axes.space, history, prior, self._seed, index)
         if row is None:  # every configuration was tried: any may be tried again
             shares = np.random.default_rng([self._seed, index]).random((1, len(axes.names)))
             (row,) = axes.space.spread(shares)
         return axes.params(row)
+
+    def _choosing(
+        self,
+        trial: FrozenTrial,
+        others: Sequence[FrozenTrial],
+        search_space: Mapping[str, BaseDistribution],
+    ) -> list[FrozenTrial]:
+        """Return the trials begun before this one whose parameters are not all written yet.
+
+        Whoever began later looks ahead for them: else both would choose the same.
+        """
+        found = [
+            each
+            for each in others
+            if each.state == TrialState.RUNNING
+            and each.number < trial.number
+            and not self._is_drawn(params_of(each), search_space)
+        ]
+        return sorted(found, key=lambda each: each.number)[-AHEAD:]
+
+
+def _index_of(trial: FrozenTrial) -> int:
+    return int(run_of(trial).get("ticket", trial.number))
 
 
 def _maximizes(study: Study) -> bool:

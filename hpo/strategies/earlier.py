@@ -50,7 +50,7 @@ def taught(
     """
     parts, starts = [_Part(history.rows, history.values, 0, 0.0)], []
     for source, study in enumerate(earlier, start=1):
-        rows, values = _observed(study, axes, TRIALS // len(earlier))
+        rows, values = _observed(study, axes, len(earlier))
         if len(rows) == 0:
             continue
         teacher = _Teacher(axes.space, prior, rows, values)
@@ -73,11 +73,11 @@ def taught(
     )
 
 
-def observations(study: EarlierStudy, space: SearchSpace) -> int:
-    """Return how many trials of an earlier study tell something about a space."""
+def observations(study: EarlierStudy, space: SearchSpace, studies: int) -> int:
+    """Return how many trials of an earlier study, one of so many, are learnt from."""
     distributions = distributions_of(space)
     searched = {name: each for name, each in distributions.items() if not each.single()}
-    return len(_observed(study, Axes(searched, space), TRIALS)[1])
+    return len(_observed(study, Axes(searched, space), studies)[1])
 
 
 @dataclass(frozen=True)
@@ -130,21 +130,23 @@ class _Teacher:
         return Inputs(self._space.features(rows), terms, np.zeros((len(rows), 0)))
 
 
-def _observed(study: EarlierStudy, axes: Axes, limit: int) -> tuple[Array, Array]:
-    """Return the configurations of an earlier study (n, P), and what they scored (n,)."""
-    examples = [
-        (params, loss)
+def _observed(study: EarlierStudy, axes: Axes, studies: int) -> tuple[Array, Array]:
+    """Return the configurations of an earlier study (n, P), and what they scored (n,).
+
+    Args:
+        study: one of …
+        axes: the parameters of this study.
+        studies: … so many, which share what is learnt from at most.
+    """
+    constants = _fixed(study.constants, axes)
+    placed = [
+        (row, loss)
         for trial, loss in losses_of(study.trials, maximize=study.maximize)
         if not (params := params_of(trial)).keys().isdisjoint(axes.names)
+        and (row := _placed(params, constants, axes)) is not None
     ]
-    constants = _fixed(study.constants, axes)
-    rows, values = [], []
-    for params, loss in best_and_latest(examples, limit):
-        row = _placed(params, constants, axes)
-        if row is not None:
-            rows.append(row)
-            values.append(-loss)
-    return axes.stacked(rows), np.array(values)
+    kept = best_and_latest(placed, TRIALS // studies)
+    return axes.stacked([row for row, _ in kept]), np.array([-loss for _, loss in kept])
 
 
 def _fixed(constants: Mapping[str, Any], axes: Axes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What is published about fine-tuning, as expectations that a study's data may overrule.
 
-Devlin et al. 2019 (https://arxiv.org/abs/1810.04805, appendix A.3): batch 16 or 32, a learning rate
-of 5e-5, 3e-5 or 2e-5, 2 to 4 epochs, dropout 0.1, linear decay, weight decay 0.01. Sun et al. 2019
+Devlin et al. 2019 (https://arxiv.org/abs/1810.04805): batch 16 or 32, a learning rate of 5e-5, 3e-5
+or 2e-5, 2 to 4 epochs, dropout 0.1 (appendix A.3); linear decay and a weight decay of 0.01 (A.2),
+and warm-up over a tenth of the steps in the code that came with it. Sun et al. 2019
 (https://arxiv.org/abs/1905.05583): a layer-wise decay of 0.95. The best learning rate grows with
 the batch size, linearly (Goyal et al. 2017, https://arxiv.org/abs/1706.02677) or, with Adam, by its
 square root (Malladi et al. 2022, https://arxiv.org/abs/2205.10287). Each optimizer has a best rate
@@ -105,8 +106,10 @@ def _published(name: str, parameter: Parameter) -> Prior | None:
         return Prior(center=held[0], spread=1.0) if held else None
     if not parameter.low <= center <= parameter.high:
         return None
+    if name == "warmup_steps" and parameter.high > 1:  # steps, and not a share of them
+        return None
     if parameter.log and name in _NUMBERS:
-        spread = max(1.1, (center + spread) / center) if center > 0 else 2.0
+        spread = max(1.1, (center + spread) / center)  # a logarithmic range begins above 0
     elif not parameter.log and name in _FACTORS:
         spread = center * (spread - 1)
     return Prior(center=center, spread=spread)

@@ -57,7 +57,7 @@ def test_the_option_is_stored_and_kept_to(field: Field, learner: dict[str, Any])
     file = field.write(POINTS, **{**learner, "warm_start": ["nothing"]})
     first = field.run(file, "--warm-start", "earlier").end()
     assert first.code == 0, first.stderr
-    assert "warm start: earlier: 10 trials over point" in first.stderr
+    assert "warm start: earlier: 10 trials (objective of scripted) over point" in first.stderr
     assert first_point(field) == BEST
     opened = storage.open_storage(field.url, create=False)
     study = storage.load(opened, NAME)

@@ -62,3 +62,14 @@ def test_while_all_scores_are_alike_the_widest_gap_is_closed(value: float) -> No
         rows = np.concatenate([rows, row[None]])
     assert len({key_of(row) for row in rows}) == 12
     assert np.diff(np.sort(np.r_[rows[:, 1], 0.0, 1.0])).max() < 0.16
+
+
+def test_while_all_scores_are_alike_failures_are_avoided() -> None:
+    """Of two halves of which one always fails, the other one is drawn as long as nothing scores."""
+    rows = np.zeros((0, 2))
+    for index in range(30):
+        values = np.where(rows[:, 0] > 0.5, np.nan, 0.0)
+        row = propose(PLANE, History(rows, values, np.zeros((0, 2))), Prior(lead=1), 0, index)
+        assert row is not None
+        rows = np.concatenate([rows, row[None]])
+    assert (rows[10:, 0] > 0.5).mean() < 0.25

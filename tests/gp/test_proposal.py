@@ -8,11 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
-from hpo.strategies.gp.candidates import latin_hypercube, moved
+from hpo.strategies.gp.candidates import improved, latin_hypercube, moved
 from hpo.strategies.gp.dimensions import Array, Dimension, choice
 from hpo.strategies.gp.encoding import Space, key_of
 from hpo.strategies.gp.prior import Around, Prior
-from hpo.strategies.gp.proposal import DESIGN, History, plan, propose
+from hpo.strategies.gp.proposal import (
+    DESIGN,
+    History,
+    _inputs,
+    _model,
+    _thinned,
+    plan,
+    propose,
+)
 from tests.gp.spaces import FINE_TUNING, SMALL, dimensions, history, score
 
 NOTHING = Prior()
@@ -146,6 +154,47 @@ def test_it_is_better_than_chance_whatever_the_prior_says(center: float) -> None
     assert np.mean(rows) > np.mean(chance)
 
 
+def test_every_second_turn_is_for_what_is_known_best() -> None:
+    """From some trial on: nearer to the best than where improvement is sought."""
+    space = Space((Dimension("float"), Dimension("float")))
+    past = history(space, 40)
+    known, sought = (
+        [propose(space, past, NOTHING, seed, turn) for seed in range(6)] for turn in (40, 41)
+    )
+    far_known, far_sought = (np.abs(np.array(rows) - 0.2).max(axis=1) for rows in (known, sought))
+    assert far_known.max() < far_sought.min()
+
+
+def test_a_prior_says_where_to_look() -> None:
+    """What is expected, and nothing else, tells two sides of a space apart that scored alike."""
+    space = Space((Dimension("float"), Dimension("float")))
+    rows = np.array([[0.5, 0.3], [0.5, 0.6], [0.5, 0.9], [0.5, 0.1]])
+    past = History(rows, np.array([0.5, 0.4, 0.1, 0.2]), np.zeros((0, 2)))
+    for center in (0.1, 0.9):
+        prior = Prior({0: Around(center, 0.05)})
+        model, _, _ = _model(space, past, prior, default_rng(0))
+        near, far = (np.array([[place, 0.5]]) for place in (center, 1 - center))
+        assert model.mean(_inputs(space, prior, near)) > model.mean(_inputs(space, prior, far))
+
+
+def test_hill_climbing_improves() -> None:
+    """Beyond the best of what it begins with."""
+    space = Space((Dimension("float"), Dimension("float")))
+    rows = space.spread(default_rng(0).random((50, 2)))
+    found, promises = improved(space, rows, score, default_rng(1))
+    assert promises.max() == pytest.approx(score(found).max())
+    assert score(found).max() > score(rows).max() / 10  # negative: ten times as near
+
+
+def test_thinning_keeps_the_best_half() -> None:
+    """And others drawn from the rest, each once."""
+    scores = default_rng(0).random(1000)
+    kept = _thinned(scores, 100, default_rng(1))
+    assert len(set(kept.tolist())) == 100
+    assert set(np.argsort(-scores)[:50]) <= set(kept.tolist())
+    assert scores[kept].min() < np.sort(scores)[500]
+
+
 def test_every_branch_is_looked_at_more_than_once() -> None:
     """One poor look does not write off what exists with another value of a parameter only."""
     own = [Dimension("float", when=((0, (float(index),)),)) for index in range(3)]
@@ -154,26 +203,28 @@ def test_every_branch_is_looked_at_more_than_once() -> None:
     assert min(np.bincount(rows[:, 0].astype(int), minlength=3)) >= 4
 
 
-def test_failures_are_avoided() -> None:
-    """Where half of the space fails, proposals come from the other half."""
+@pytest.mark.parametrize("index", [40, 41])
+def test_failures_are_avoided(index: int) -> None:
+    """Where half of the space fails, proposals come from the other half, in any turn."""
     space = Space((Dimension("float"), Dimension("float")))
     past = history(space, 40)
     failing = np.where(past.rows[:, 0] > 0.5, np.nan, past.rows[:, 1])
     past = History(past.rows, failing, past.pending)
-    rows = [propose(space, past, NOTHING, seed, 40) for seed in range(5)]
+    rows = [propose(space, past, NOTHING, seed, index) for seed in range(5)]
     assert all(row is not None and row[0] < 0.6 for row in rows)
 
 
-def test_pending_trials_push_others_away() -> None:
-    """While proposals are pending, the next one is elsewhere, not right beside one of them."""
+@pytest.mark.parametrize("index", [13, 30, 31])
+def test_pending_trials_push_others_away(index: int) -> None:
+    """While proposals are pending, the next one is elsewhere, whatever its turn is for."""
     space = Space((Dimension("float"), Dimension("float")))
     past = history(space, 12)
     gaps = []
     for seed in range(4):
-        first = propose(space, past, NOTHING, seed, 13)
+        first = propose(space, past, NOTHING, seed, index)
         assert first is not None
         pending = History(past.rows, past.values, first[None])
-        later = propose(space, pending, NOTHING, seed, 13)
+        later = propose(space, pending, NOTHING, seed, index)
         assert later is not None
         gaps.append(float(np.abs(later - first).max()))
     assert min(gaps) > 0.02
@@ -188,7 +239,7 @@ def test_another_study_guides_and_its_configurations_may_be_tried() -> None:
     past = History(
         rows, values, np.zeros((0, 2)), np.r_[np.ones(60), 0, 0], np.r_[np.full(60, 0.1), 0, 0]
     )
-    found = [propose(space, past, NOTHING, seed, DESIGN) for seed in range(5)]
+    found = [propose(space, past, NOTHING, seed, 2 * DESIGN) for seed in range(5)]
     assert np.mean([score(row[None])[0] for row in found if row is not None]) > -0.1
     table = SMALL.table()
     all_elsewhere = History(table, score(table), np.zeros((0, 3)), np.ones(len(table)))

@@ -13,7 +13,7 @@ def log_augmented_improvement(mean: Array, deviation: Array, best: float, noise:
 
     Expected improvement over the best posterior mean, times 1 - s_n / sqrt(s^2 + s_n^2): under
     noise s_n another look at what is known already is worth little (Huang et al. 2006,
-    https://doi.org/10.1007/s10898-005-2454-3).
+    https://doi.org/10.1007/s10898-005-2454-3; their best is the mean where mean - s is highest).
 
     Args:
         mean: of the posterior without noise.

@@ -94,8 +94,3 @@ def moved(space: Space, rows: Array, move: tuple[float, float], rng: Generator) 
     absent = ~space.exists(rows)
     result[absent] = fresh[absent]  # where a parameter comes to exist, it has a value at once
     return space.settle(result)
-
-
-def unseen(space: Space, seen: set[bytes], key: Callable[[Array], bytes]) -> Array | None:
-    """Return the first configuration of a finite space that was not seen; None if all were."""
-    return next((row for row in space.rows() if key(row) not in seen), None)

@@ -94,7 +94,8 @@ class Dimension:
         place = first + float(coordinate) * (last - first)
         number = min(max(math.exp(place) if self.log else place, self.low), self.high)
         if self._step is None:
-            return number
+            # 3e-05, and not 2.9999999999999977e-05
+            return min(max(float(f"{number:.12g}"), self.low), self.high)
         index = min(max(round((number - self.low) / self._step), 0), int(self.size) - 1)
         # in decimal: in binary 3 * 0.1 is 0.30000000000000004
         exact = Decimal(str(self.low)) + index * Decimal(str(self._step))

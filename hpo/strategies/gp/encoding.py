@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hpo.strategies.gp.dimensions import MIDDLE, Array, Dimension, Value
 
 ABSENT = -1.0
+COUNTED = 5000  # a space with conditions is counted one by one up to here
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,12 @@ class Space:
 
     @cached_property
     def size(self) -> float:
-        """How many configurations there are at most (those that cannot exist are counted)."""
-        return math.prod(dimension.size for dimension in self.dimensions)
+        """How many configurations there are; if many, an upper bound."""
+        bound = math.prod(dimension.size for dimension in self.dimensions)
+        if not math.isfinite(bound) or not any(each.when for each in self.dimensions):
+            return bound
+        counted = sum(1 for _ in itertools.islice(self.rows(), COUNTED + 1))
+        return counted if counted <= COUNTED else bound
 
     @cached_property
     def numeric(self) -> NDArray[np.intp]:
@@ -107,14 +112,33 @@ class Space:
         return np.concatenate(parts, axis=1)
 
     def rows(self) -> Iterator[Array]:
-        """Yield the row (P,) of every configuration of a finite space; one may come again."""
-        for row in itertools.product(*(dimension.levels() for dimension in self.dimensions)):
-            yield self.settle(np.array(row)[None])[0]
+        """Yield the row (P,) of every configuration of a finite space once."""
+        levels = [dimension.levels().tolist() for dimension in self.dimensions]
+        return (np.array(row) for row in self._extended((), levels))
+
+    def _extended(
+        self, begun: tuple[float | None, ...], levels: Sequence[Sequence[float]]
+    ) -> Iterator[list[float]]:
+        """Yield the configurations that begin so; None stands where a parameter does not exist."""
+        if len(begun) == len(self.dimensions):
+            pairs = zip(begun, self.dimensions, strict=True)
+            yield [_rest(dimension) if place is None else place for place, dimension in pairs]
+            return
+        there = all(
+            (place := begun[other]) is not None
+            and any(math.isclose(place, each, abs_tol=1e-6) for each in coordinates)
+            for other, coordinates in self.dimensions[len(begun)].when
+        )
+        for place in levels[len(begun)] if there else (None,):
+            yield from self._extended((*begun, place), levels)
 
     def table(self) -> Array:
         """Return every configuration of a finite space once; (size, P)."""
-        grid = np.meshgrid(*(dimension.levels() for dimension in self.dimensions), indexing="ij")
-        return np.unique(self.settle(np.stack([axis.ravel() for axis in grid], axis=1)), axis=0)
+        return np.array(list(self.rows()))
+
+    def unseen(self, seen: set[bytes]) -> Array | None:
+        """Return the first configuration of a finite space that was not seen; None if all were."""
+        return next((row for row in self.rows() if key_of(row) not in seen), None)
 
 
 def key_of(row: Array) -> bytes:

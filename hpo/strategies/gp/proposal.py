@@ -4,6 +4,7 @@ Start configurations and an even design first, then whatever promises most: the 
 augmented expected improvement under a Gaussian process. Nothing is kept between calls.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,6 @@ from hpo.strategies.gp.candidates import (
     improved,
     latin_hypercube,
     propose_candidates,
-    unseen,
 )
 from hpo.strategies.gp.dimensions import Array
 from hpo.strategies.gp.encoding import Space, key_of
@@ -31,6 +31,7 @@ DESIGN = 3  # evenly spread trials after the start configurations
 DESIGN_TRUST = 0.5  # share of them that is drawn by the prior
 SETTLED = 24  # from here on every second trial is spent at the highest mean, which noise hides
 VISIT = 3  # until then every third trial goes to the branch of the space that was tried least
+BESIDE = 0.05  # in all coordinates
 LISTED = 2048  # a space of so many configurations is searched one by one
 MODELLED = 300  # observations in the model at most: half of them the best, half drawn from the rest
 FITTED = 150  # of them, in the fit of its parameters
@@ -83,8 +84,11 @@ def propose(space: Space, history: History, prior: Prior, seed: int, index: int)
     rng = default_rng([seed, index])
     seen = {key_of(row) for row in (*history.rows[history.own()], *history.pending)}
     planned = plan(space, prior, seed)
-    if index < len(planned) and key_of(planned[index]) not in seen:
-        return np.asarray(planned[index])
+    if index < 2 * len(planned):  # start configurations of the user's may have had the first turns
+        turns = [*planned[index : index + 1], *planned]
+        untried = next((row for row in turns if key_of(row) not in seen), None)
+        if untried is not None:
+            return np.asarray(untried)
     if history.is_flat():
         return _first(space, _blind(space, history, prior, rng), seen)
     return _first(space, _promising(space, history, prior, (rng, index), seen), seen)
@@ -112,16 +116,18 @@ def _blind(space: Space, history: History, prior: Prior, rng: Generator) -> Iter
     """Yield drawn configurations, those first that close the widest gap between learning rates.
 
     On small data nothing is learnt far and wide, and beyond some rate every training diverges. A
-    model of scores that are all alike would go from corner to corner.
+    model of scores that are all alike would go from corner to corner. Where most failed comes last.
     """
     tried = np.concatenate([history.rows[history.own()], history.pending])
+    feasibility = _feasibility(space, history, prior, _belief(space, prior).center(), rng)
     for _ in range(16):
         rows = space.spread(prior.bend(rng.random((DRAWN, len(space))), DESIGN_TRUST))
         if prior.lead is not None:
             known = np.concatenate([tried[:, prior.lead], [0.0, 1.0]])
             gaps = np.abs(rows[:, prior.lead, None] - known).min(axis=1)
             rows = rows[np.argsort(-gaps, kind="stable")]
-        yield from rows
+        hopeless = feasibility.log_chance(_inputs(space, prior, rows)) < math.log(0.5)
+        yield from rows[np.argsort(hopeless, kind="stable")]
 
 
 def _promising(
@@ -129,29 +135,30 @@ def _promising(
 ) -> Iterator[Array]:
     """Yield configurations, the most promising first."""
     rng, index = turn
+    tried = np.concatenate([history.rows[history.own()], history.pending])
+    visits = space.size > LISTED and index < SETTLED and index % VISIT == 0
+    branch = least_tried(space, tried) if visits else None
     model, best, tops = _model(space, history, prior, rng)
-    feasibility = _feasibility(space, history, prior, model, rng)
+    feasibility = _feasibility(space, history, prior, model.parameters, rng)
 
     def promise(rows: Array) -> Array:
         inputs = _inputs(space, prior, rows)
         chance = feasibility.log_chance(inputs)
         if index >= SETTLED and index % 2 == 0:
-            return model.mean(inputs) + chance
+            # The mean does not know what is being tried; half a chance costs less than a deviation.
+            return np.where(_is_beside(rows, history.pending), -np.inf, model.mean(inputs) + chance)
         mean, deviation = model.predict(inputs)
-        return log_augmented_improvement(mean, deviation, best, model.noise) + chance
+        promises = log_augmented_improvement(mean, deviation, best, model.noise) + chance
+        return promises if branch is None else np.where(branch.holds(rows), promises, -np.inf)
 
     if space.size <= LISTED:
         rows = np.array([row for row in space.table() if key_of(row) not in seen])
         promises = promise(rows) if len(rows) else np.zeros(0)
     else:
         rows = propose_candidates(space, tops, prior, rng)
-        tried = np.concatenate([history.rows[history.own()], history.pending])
-        branch = least_tried(space, tried) if index < SETTLED and index % VISIT == 0 else None
         if branch is not None:
             rows = moved_to(branch, space, rows, rng)
         rows, promises = improved(space, rows, promise, rng)
-        if branch is not None:
-            promises = np.where(rows[:, branch[0]] == branch[1], promises, -np.inf)
     yield from rows[np.argsort(-promises, kind="stable")]
     if space.size > LISTED:
         yield from space.spread(rng.random((1024, len(space))))
@@ -187,13 +194,21 @@ def _model(
 
 
 def _feasibility(
-    space: Space, history: History, prior: Prior, model: Surrogate, rng: Generator
+    space: Space, history: History, prior: Prior, parameters: Array, rng: Generator
 ) -> Feasibility:
     own = history.own()
     failed = ~np.isfinite(history.values[own])
     kept = _thinned(failed * 1.0, MODELLED, rng)
     inputs = _inputs(space, prior, history.rows[own][kept])
-    return Feasibility(inputs, failed[kept], _belief(space, prior), model.parameters)
+    return Feasibility(inputs, failed[kept], _belief(space, prior), parameters)
+
+
+def _is_beside(rows: Array, others: Array) -> NDArray[np.bool_]:
+    """Say which configurations are hardly different from one of some others; (n, P) to (n,)."""
+    near = np.zeros(len(rows), bool)
+    for other in others:
+        near |= np.abs(rows - other).max(axis=1) < BESIDE
+    return near
 
 
 def _inputs(space: Space, prior: Prior, rows: Array) -> Inputs:
@@ -225,5 +240,5 @@ def _first(space: Space, rows: Iterator[Array], seen: set[bytes]) -> Array | Non
     """Return the first row that was not seen; None where there is none in the whole space."""
     found = next((row for row in rows if key_of(row) not in seen), None)
     if found is None and np.isfinite(space.size):
-        return unseen(space, seen, key_of)
+        return space.unseen(seen)
     return found

@@ -12,8 +12,8 @@ def warp(values: Array) -> Array:
 
     Above the median they are linear; below it, -log(1 + gap), the gap in units of the distance
     from the median to the best, so that a run that diverged is bad, but not by any number of
-    deviations. Vizier, too, leaves the better half as it is and draws the other half together (Song
-    et al. 2024, https://arxiv.org/abs/2408.11527, section 3.3).
+    deviations. Vizier's warping treats the two halves apart, too (Song et al. 2024,
+    https://arxiv.org/abs/2408.11527).
 
     Args:
         values: larger is better; what is not finite is a failure and counts as the worst; (n,).
