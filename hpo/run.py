@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     import optuna
     from optuna.storages import RDBStorage
 
+    from hpo.binding import BindingStorage
     from hpo.strategies import Strategy
+    from hpo.turn import Terms
+    from hpo.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -138,53 +142,92 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
     """
     # What a person sees first should not wait for torch.
     progress.preparing("checking the study")
-    from hpo.preparation import prepare
-    from hpo.turn import Terms, Work
-    from hpo.worker import Worker
-
-    prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
     with Stop() as stop:
-        _make_folder(plan.folder)
-        opened = storage.open_storage(plan.storage_url)
-        _check_warm_start(plan, opened, progress)
-        progress.preparing("reading the data")
-        facts = prepared.load()
-        study = storage.create_or_attach(
-            opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
-            first={storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder)},
-            update=not plan.joins, extends=partial(_extends, prepared.strategy),
-        )  # fmt: skip
-        with storage.told(opened.engine.url):
-            _reopen(plan, opened, progress)
-            _take_folder(plan.folder, study)
-            places = slots(plan.workers, plan.workers_per_gpu, prepared.gpus())
+        joined = join(plan, progress, stop)
+        with storage.told(joined.opened.engine.url):
+            places = slots(plan.workers, plan.workers_per_gpu, joined.gpus())
             if places:
-                return _watch_workers(plan, study, places, progress, stop)
-            terms = Terms(
-                plan.file.spec.seed,
-                plan.file.spec.budget,
-                plan.file.spec.keep_checkpoints,
-                plan.lease,
-                plan.patience,
-                [plan.file.spec.search_space().completed(each) for each in plan.file.spec.start],
-                plan.file.spec.prune,
-                plan.file.spec.stop,
-            )
-            tickets = Tickets(
-                opened.engine, study.user_attrs[storage.ID], worker=workers.here(),
-                device=prepared.runner.device, lease=plan.lease,
-            )  # fmt: skip
-            earlier = EarlierStudies(opened, plan.file.spec.warm_start, progress.note)
-            versions = storage.own_versions(study.user_attrs)
-            worker = Worker(
-                Work(
-                    study, opened, tickets, prepared.strategy, prepared.runner, terms, progress,
-                    stop, versions, earlier.read,
-                )
-            )  # fmt: skip
+                return _watch_workers(plan, joined.study, places, progress, stop)
+            worker = joined.worker()
             if plan.alone:
                 stop.again = worker.leave_at_once
             return worker.run()
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A study that this process is fit to work on.
+
+    Args:
+        opened: its storage.
+        study: Optuna's.
+        worker: makes the worker.
+        gpus: returns the GPUs that it can use here.
+    """
+
+    opened: "BindingStorage"
+    study: "optuna.Study"
+    worker: "Callable[[], Worker]"
+    gpus: "Callable[[], list[str]]"
+
+
+def join(plan: Plan, progress: Progress, stop: Stop) -> Joined:
+    """Create a study or attach to it, and check that its data is here.
+
+    Raises:
+        HpoError: see `hpo.errors`.
+    """
+    from hpo.preparation import prepare
+
+    prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
+    _make_folder(plan.folder)
+    opened = storage.open_storage(plan.storage_url)
+    _check_warm_start(plan, opened, progress)
+    progress.preparing("reading the data")
+    facts = prepared.load()
+    study = storage.create_or_attach(
+        opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
+        first={storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder)},
+        update=not plan.joins, extends=partial(_extends, prepared.strategy),
+    )  # fmt: skip
+    with storage.told(opened.engine.url):
+        _reopen(plan, opened, progress)
+        _take_folder(plan.folder, study)
+
+    def make_worker() -> "Worker":
+        from hpo.turn import Work
+        from hpo.worker import Worker
+
+        tickets = Tickets(
+            opened.engine, study.user_attrs[storage.ID], worker=workers.here(),
+            device=prepared.runner.device, lease=plan.lease,
+        )  # fmt: skip
+        earlier = EarlierStudies(opened, plan.file.spec.warm_start, progress.note)
+        versions = storage.own_versions(study.user_attrs)
+        return Worker(
+            Work(
+                study, opened, tickets, prepared.strategy, prepared.runner, _terms(plan), progress,
+                stop, versions, earlier.read,
+            )
+        )  # fmt: skip
+
+    return Joined(opened, study, make_worker, prepared.gpus)
+
+
+def _terms(plan: Plan) -> "Terms":
+    from hpo.turn import Terms
+
+    spec = plan.file.spec
+    return Terms(
+        spec.seed,
+        spec.budget,
+        spec.keep_checkpoints,
+        plan.lease,
+        plan.patience,
+        [spec.search_space().completed(each) for each in spec.start],
+        spec.prune,
+        spec.stop,
+    )
 
 
 def _watch_workers(

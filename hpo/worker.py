@@ -3,10 +3,11 @@
 import os
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,6 +31,7 @@ from hpo.turn import Turn, Work
 
 _POLL = (0.05, 2.0)  # seconds between two looks at the tickets of others, where none is free
 _HASTE = 2.0  # seconds to hand a ticket back in, for a user who pressed Ctrl-C twice
+Turned = Literal["worked", "waits", "paused", "over"]
 _SAID: dict[State, str] = {
     "open": "the study goes on",
     "paused": "the study is paused; `hpo resume` lets it go on",
@@ -58,6 +60,7 @@ class Worker:
         self.done: Ticket | None = None  # has an outcome, and is not settled yet
         self.failed = False  # its latest trial
         self.pause = _POLL[0]
+        self.waited_for = 0  # tickets of others
         self.before: set[int] = set()
 
     def run(self) -> StudyView:
@@ -69,21 +72,64 @@ class Worker:
             HandedBack, KeyboardInterrupt: a signal; the running trial is continued by whoever
                 claims its ticket next.
         """
-        try:
-            self._issue()
-            others.end_leases_of_the_dead(self.work, self.tickets.open(None))
-            if self.terms.budget.hours is not None:  # they run until now, as far as Optuna knows
-                others.end_trials_of_the_dead(self.work)
-            self.before = {trial.number for trial in self._trials() if has_outcome(trial)}
-            if self.progress.shown:
-                self.progress.begin(view(self.study))
-            self._work_off_tickets()
-            self._clean_up()
+        with self.unless_deleted():
+            self.begin()
+            try:
+                while (turned := self.turn()) != "over":
+                    self._rest(turned)
+            finally:
+                self.settle()
+            others.wait_for_leases(self.work)  # nobody else will, where hours ended the study
+            self.finish()
             return self._conclude()
+
+    @contextmanager
+    def unless_deleted(self) -> Iterator[None]:
+        """Raise a `StorageError` if the study is deleted meanwhile."""
+        try:
+            yield
         except KeyError as error:  # that is what Optuna raises for what is no longer there
             if self.work.is_there():
                 raise
             raise self.work.deleted() from error
+
+    def begin(self) -> None:
+        """Make the tickets that are missing, and look what others have left behind."""
+        self._issue()
+        others.end_leases_of_the_dead(self.work, self.tickets.open(None))
+        if self.terms.budget.hours is not None:  # they run until now, as far as Optuna knows
+            others.end_trials_of_the_dead(self.work)
+        self.before = {trial.number for trial in self._trials() if has_outcome(trial)}
+        if self.progress.shown:
+            self.progress.begin(view(self.study))
+
+    def turn(self) -> Turned:
+        """Work off one ticket, if there is one to be had.
+
+        Raises: as `run`.
+        """
+        if self._spent():
+            return "over"
+        stop = self.work.stop
+        stop.leave()
+        if self.state == "paused":
+            return "paused"
+        with stop.deferred():  # or a ticket that was just claimed would stay held
+            asked = time.monotonic()
+            claim = partial(self.tickets.claim, self._below(), self.done)
+            ticket = waiting(claim, stop.leave)
+            self.done = None
+            self.held = ticket
+            if ticket is not None:
+                self.pause = _POLL[0]
+                self.done = self._take_turn(ticket, asked)
+                return "worked"
+        return self._look_for_more()
+
+    def finish(self) -> None:
+        """Leave nothing of the study behind that nobody needs."""
+        others.end_trials_of_the_dead(self.work)
+        self._clean_up()
 
     def leave_at_once(self) -> None:
         """End the process, whatever it is doing: its user insists.
@@ -105,31 +151,7 @@ class Worker:
             if self.held is not None:
                 self.tickets.hand_back(self.held)
 
-    def _work_off_tickets(self) -> None:
-        stop = self.work.stop
-        try:
-            while not self._spent():
-                stop.leave()
-                if self.state == "paused":
-                    self._wait_for_orders()
-                    continue
-                with stop.deferred():  # or a ticket that was just claimed would stay held
-                    asked = time.monotonic()
-                    claim = partial(self.tickets.claim, self._below(), self.done)
-                    ticket = waiting(claim, stop.leave)
-                    self.done = None
-                    self.held = ticket
-                    if ticket is not None:
-                        self.pause = _POLL[0]
-                        self.done = self._take_turn(ticket, asked)
-                if ticket is None and not self._wait():
-                    break
-        finally:
-            self._settle()
-        others.wait_for_leases(self.work)  # nobody else will, where hours ended the study
-        others.end_trials_of_the_dead(self.work)
-
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Settle the latest ticket, which is done with the next claim as a rule."""
         done, self.done = self.done, None
         if done is not None:
@@ -181,11 +203,6 @@ class Worker:
             self.progress.note(_SAID[self.state])
         return self.state in {"stopped", "recalled"}
 
-    def _wait_for_orders(self) -> None:
-        self._settle()
-        self.tickets.close_idle(0.0)
-        time.sleep(_POLL[1])
-
     def _plateaued(self) -> bool:
         if self.terms.stop is None:
             return False
@@ -195,22 +212,28 @@ class Worker:
             self.progress.note(why)
         return why is not None
 
-    def _wait(self) -> bool:
-        """Wait for what others hold: they may die, or hand it back; False if nothing is left."""
+    def _look_for_more(self) -> Turned:
+        """Say what to do where no ticket is free: others may die, or hand theirs back."""
         below = self._below()
         if below is None:  # only hours end the study
             self.tickets.issue([None] * (len(self.tickets.view()) + _AHEAD))
-            return True
+            return "worked"
         held = self.tickets.open(below)
         if others.end_leases_of_the_dead(self.work, held):
-            return True
-        if not held:
-            return False
-        self.progress.waiting(len(held))
+            return "worked"
+        self.waited_for = len(held)
+        return "waits" if held else "over"
+
+    def _rest(self, turned: Turned) -> None:
+        """Wait for orders, or for what others hold."""
+        if turned == "worked":
+            return
+        if turned == "waits":
+            self.progress.waiting(self.waited_for)
+        self.settle()
         self.tickets.close_idle(0.0)  # whoever works may lack it
-        time.sleep(self.pause)
+        time.sleep(self.pause if turned == "waits" else _POLL[1])
         self.pause = min(self.pause * 2, _POLL[1], self.terms.lease / 4)
-        return True
 
     def _take_turn(self, ticket: Ticket, asked: float) -> Ticket | None:
         """Work off a ticket; returns it once it has an outcome."""
@@ -240,7 +263,7 @@ class Worker:
         return final
 
     def _give_up(self, why: str) -> NoReturn:
-        self._settle()  # or the others would wait for its lease
+        self.settle()  # or the others would wait for its lease
         others.wait_for_leases(self.work)
         others.end_trials_of_the_dead(self.work)
         final = view(self.study)
