@@ -16,6 +16,7 @@ from hpo.options import (
     JSON,
     NAME,
     OUTPUT,
+    PRIORITY,
     RUNS,
     SET,
     STORAGE,
@@ -191,8 +192,13 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     _execute(replace(plan, workers=count, workers_per_gpu=workers_per_gpu), as_json)
 
 
-@main.command(epilog=example("hpo worker demo-ner-bayes --storage postgresql://me@host/hpo"))
-@click.argument("name")
+@main.command(
+    epilog=example(
+        "hpo worker demo-ner-bayes --storage postgresql://me@host/hpo",
+        "hpo worker --storage postgresql://me@host/hpo    # whatever study there is",
+    )
+)
+@NAME
 @STORAGE
 @click.option(
     "--data", metavar="DIR", type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -213,7 +219,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
 )  # fmt: skip
 @JSON
 def worker(  # noqa: PLR0913, PLR0917 - one for each option
-    name: str,
+    name: str | None,
     storage_url: str | None,
     data: Path | None,
     output: Path,
@@ -222,17 +228,30 @@ def worker(  # noqa: PLR0913, PLR0917 - one for each option
     grace: float,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Join the study NAME, from any machine.
+    """Join the study NAME, from any machine; without NAME, serve every study of the storage.
 
-    It takes the study's tickets until none is left. What the study is stands in its storage; its
-    data comes from the hub or from --data. A trial that another worker began is resumed if
-    --output is a folder that both share.
+    It takes the study's tickets until none is left; without NAME it takes those of all open
+    studies, by priority, and waits for new ones until it is asked to leave. What a study is stands
+    in its storage; its data comes from the hub or from --data. A trial that another worker began is
+    resumed if --output is a folder that both share.
     """
     from hpo import run as runner
     from hpo.keeper import Patience
 
-    joined = runner.plan_from_storage(name, url_of(storage_url, output), data=data, output=output)
-    _execute(replace(joined, lease=lease, patience=Patience(hang, grace)), as_json)
+    url = url_of(storage_url, output)
+
+    def plan_of(name: str) -> "Plan":
+        joined = runner.plan_from_storage(name, url, data=data, output=output)
+        return replace(joined, lease=lease, patience=Patience(hang, grace), alone=True)
+
+    if name is not None:
+        _execute(plan_of(name), as_json)
+        return
+    from rich.console import Console
+
+    from hpo.progress import Lines
+
+    runner.serve(url, plan_of, Lines(Console(stderr=True)))
 
 
 @main.command(epilog=example("hpo status demo-ner-bayes"))
@@ -255,6 +274,8 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
     console.print(trial_table(study, study.name, rows=1000))
     counts = ", ".join(f"{count} {state}" for state, count in study.counts.items()) or "no trial"
     console.print(f"{study.condition}: {counts}; budget: {budget_of(study)}", highlight=False)
+    for where, why in study.refusals.items():
+        console.print(Text(f"left to others by {where}: {why}"))
     for ticket in study.tickets:
         if ticket.worker is not None and (ticket.state != "done" or ticket.epoch > 1):
             console.print(Text(holder(ticket)))
@@ -291,6 +312,48 @@ def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa
     from hpo.display import study_table
 
     _console().print(study_table(studies))
+
+
+@main.command(epilog=example("hpo submit study.toml --strategy bayes --priority 5"))
+@click.argument("study", type=click.Path(path_type=Path), required=False)
+@STRATEGY
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="The budget in all, instead of the file's."
+)
+@PRIORITY
+@STORAGE
+@click.option("--name", help="The study's name; by default the file's stem and the strategy.")
+@OUTPUT
+@SET
+@JSON
+def submit(  # noqa: PLR0913, PLR0917 - one for each option
+    study: Path | None,
+    strategy: str | None,
+    trials: int | None,
+    priority: int | None,
+    storage_url: str | None,
+    name: str | None,
+    output: Path,
+    overrides: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Queue a study for workers that serve the storage (`hpo worker` without a name).
+
+    Its names, data and model are checked here, and nothing is trained.
+    """
+    from hpo import spec
+
+    file = spec.load(
+        _study_file(study), [*overrides, *spec.overrides(strategy=strategy, trials=trials)]
+    )
+    from hpo import run as runner
+
+    plan = runner.plan(file, name=name, storage_url=storage_url, output=output)
+    runner.submit(plan, priority, _progress())
+    if as_json:
+        print_json({"study": plan.name, "priority": priority or 0})
+        return
+    click.echo(f"study {plan.name} is queued; `hpo worker` without a name serves it")
 
 
 for command in (service.pause, service.resume, service.stop, service.set_):

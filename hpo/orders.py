@@ -4,6 +4,7 @@ It stands in the study's user attributes; workers look at it between two trials,
 as often as they renew its lease.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,11 +14,12 @@ from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo import storage
+from hpo import storage, workers
 from hpo.spec import BudgetSpec, StudySpec
 
 STATE = "hpo:state"
 PRIORITY = "hpo:priority"
+REFUSED = "hpo:refused:"  # and the machine
 
 State = Literal["open", "paused", "stopped", "recalled"]
 """Open: workers take its tickets. Paused: they take no further ones, and wait. Stopped: they leave
@@ -79,13 +81,30 @@ class OrderBook:
         return False
 
 
-def state_of(attrs: Any) -> State:
+def refused(opened: RDBStorage, name: str, why: str | None) -> None:
+    """Store why this machine cannot serve a study; None where it can."""
+    study = storage.load(opened, name)
+    key = REFUSED + workers.machine()
+    if study.user_attrs.get(key) != why:
+        study.set_user_attr(key, why)
+
+
+def refusals_of(attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return machine -> why it cannot serve the study, of those that said so."""
+    return {
+        key.removeprefix(REFUSED): str(why)
+        for key, why in attrs.items()
+        if key.startswith(REFUSED) and why is not None
+    }
+
+
+def state_of(attrs: Mapping[str, Any]) -> State:
     """Return what a study's attributes say about its state."""
     found: State = attrs.get(STATE, "open")
     return found
 
 
-def priority_of(attrs: Any) -> int:
+def priority_of(attrs: Mapping[str, Any]) -> int:
     """Return what a study's attributes say about its priority."""
     return int(attrs.get(PRIORITY, 0))
 

@@ -154,6 +154,39 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
             return worker.run()
 
 
+def serve(storage_url: str, plan_of: Callable[[str], Plan], progress: Progress) -> None:
+    """Work on every open study of a storage, until the process is asked to leave.
+
+    Args:
+        storage_url: of the storage; its tables are made where it is new.
+        plan_of: returns the plan to join a study by its name.
+        progress: is told what happens.
+    """
+    from hpo.pool import Pool
+
+    opened = storage.open_storage(storage_url)
+    with Stop() as stop:
+
+        def join_by_name(name: str) -> "Worker":
+            return join(plan_of(name), progress, stop).worker()
+
+        pool = Pool(opened, join_by_name, progress, stop)
+        stop.again = pool.leave_at_once
+        pool.serve()
+
+
+def submit(plan: Plan, priority: int | None, progress: Progress) -> None:
+    """Make a study for others to work on; it may be there already.
+
+    Raises:
+        HpoError: see `hpo.errors`.
+    """
+    with Stop() as stop:
+        joined = join(plan, progress, stop)
+    if priority is not None:
+        orders.change(joined.opened, plan.name, priority=priority)
+
+
 @dataclass(frozen=True)
 class Joined:
     """A study that this process is fit to work on.

@@ -13,7 +13,7 @@ from hpo import storage
 from hpo.binding import BindingStorage
 from hpo.errors import StorageError
 from hpo.leases import TicketView, now, view_tickets
-from hpo.orders import State, priority_of, state_of
+from hpo.orders import State, priority_of, refusals_of, state_of
 from hpo.spec import StudySpec
 from hpo.trials import TrialResult, best_of, has_outcome, latest_attempts, wall_seconds
 
@@ -39,6 +39,7 @@ class StudyView:
         tickets: its budget; see `hpo.leases`.
         state: what people said is to become of it.
         priority: which they gave it.
+        refusals: machine -> why its pool of workers leaves the study to others.
     """
 
     name: str
@@ -52,6 +53,7 @@ class StudyView:
     tickets: list[TicketView] = field(default_factory=list, repr=False)
     state: State = "open"
     priority: int = 0
+    refusals: dict[str, str] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -116,6 +118,7 @@ class StudyView:
                 "checkpoint": best.checkpoint,
             },
             "seconds": round(self.seconds, 3),
+            **({"refused": self.refusals} if self.refusals else {}),
         }
 
 
@@ -182,6 +185,7 @@ def view(study: optuna.Study) -> StudyView:
         notices=attrs.get(storage.NOTICES, []),
         state=state_of(attrs),
         priority=priority_of(attrs),
+        refusals=refusals_of(attrs),
     )
 
 
