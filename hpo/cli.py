@@ -356,7 +356,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     click.echo(f"study {plan.name} is queued; `hpo worker` without a name serves it")
 
 
-for command in (service.pause, service.resume, service.stop, service.set_):
+for command in (service.pause, service.resume, service.stop, service.set_, service.storage_):
     main.add_command(command)
 
 

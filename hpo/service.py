@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpo.errors import BadInput
+from hpo.errors import BadInput, StorageError
 from hpo.options import EXACT_NAME, JSON, OUTPUT, PRIORITY, STORAGE, example, print_json, url_of
 
 if TYPE_CHECKING:
@@ -101,3 +101,43 @@ def _say(name: str, now: "State", storage_url: str, as_json: bool) -> None:  # n
         return
     words = orders.WORDS[now]
     click.echo(f"study {name} {words}" if before != now else f"study {name} {words} already")
+
+
+@click.group("storage")
+def storage_() -> None:
+    """Make a storage for a team, or look whether it is fit."""
+
+
+@storage_.command("init", epilog=example("hpo storage init postgresql://owner@host/hpo"))
+@click.argument("url", metavar="URL", envvar="HPO_STORAGE")
+@JSON
+def init(url: str, as_json: bool) -> None:  # noqa: FBT001
+    """Make the tables of a storage, where there are none.
+
+    Workers do that, too; a database whose workers may not is made by its owner.
+    """
+    from hpo.storage import open_storage, shown
+
+    opened = open_storage(url)
+    where = shown(opened.engine.url)
+    print_json({"url": where}) if as_json else click.echo(f"{where} has its tables")
+
+
+@storage_.command("check", epilog=example("hpo storage check postgresql://me@host/hpo --json"))
+@click.argument("url", metavar="URL", envvar="HPO_STORAGE")
+@JSON
+def check(url: str, as_json: bool) -> None:  # noqa: FBT001
+    """Look whether a storage is fit: version, rights, round trip, clock, a lease, connections."""
+    from hpo import storage_check
+
+    found = storage_check.check(url)
+    print_json(found.to_json()) if as_json else click.echo("\n".join(found.lines()))
+    if not found.is_fit():
+        raise StorageError(f"storage {found.url}: is not fit to be worked on")
+
+
+@storage_.command("roles", epilog=example("hpo storage roles > roles.sql"))
+def roles() -> None:
+    """Print the SQL that makes a role for workers and one for readers."""
+    sql = Path(__file__).parent / "roles.sql"
+    click.echo(sql.read_text(encoding="utf-8"), nl=False)

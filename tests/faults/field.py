@@ -80,12 +80,16 @@ class Field:
 
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
         """Start `hpo …` on this study's database."""
-        folder = self.folder / f"process-{len(self.processes)}"
-        variables = {scripted.STAGE: str(self.stage), **(env or {})}
         options = ["--storage", self.url]
         if "--output" not in arguments:
             options += ["--output", str(self.output)]
-        self.processes.append(Process([*arguments, *options], folder, variables))
+        return self.start_alone(*arguments, *options, env=env)
+
+    def start_alone(self, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
+        """Start `hpo …` as it is given."""
+        folder = self.folder / f"process-{len(self.processes)}"
+        variables = {scripted.STAGE: str(self.stage), **(env or {})}
+        self.processes.append(Process([*arguments], folder, variables))
         return self.processes[-1]
 
     def run(self, file: Path, *options: str) -> Process:

@@ -1,0 +1,19 @@
+-- Roles for a database that a team shares. Run once, as its owner, behind `hpo storage init`:
+--
+--     psql "$HPO_STORAGE" -v worker=hpo_worker -v reader=hpo_reader -f roles.sql
+--
+-- A worker takes tickets and writes trials; it drops, alters and deletes nothing. A reader sees all
+-- (`hpo status`, a dashboard). Give each a password of its own: \password hpo_worker
+
+CREATE ROLE :"worker" LOGIN;
+CREATE ROLE :"reader" LOGIN;
+
+GRANT USAGE ON SCHEMA public TO :"worker", :"reader";
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO :"worker", :"reader";
+
+GRANT INSERT, UPDATE ON
+    studies, study_directions, study_user_attributes, study_system_attributes,
+    trials, trial_params, trial_values, trial_intermediate_values,
+    trial_user_attributes, trial_system_attributes, hpo_tickets
+TO :"worker";
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO :"worker";
