@@ -103,7 +103,7 @@ def _say(name: str, now: "State", storage_url: str, as_json: bool) -> None:  # n
     click.echo(f"study {name} {words}" if before != now else f"study {name} {words} already")
 
 
-@click.group("storage")
+@click.group("storage", epilog=example("hpo storage check postgresql://me@host/hpo"))
 def storage_() -> None:
     """Make a storage for a team, or look whether it is fit."""
 

@@ -13,12 +13,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo import checkpoints, failures, others, plateau
-from hpo.errors import INTERRUPTED_EXIT_CODE, StudyFailed
+from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, DiskFull, StudyFailed
 from hpo.leases import Ticket
 from hpo.orders import OrderBook, State
 from hpo.study import StudyView, view
 from hpo.transactions import waiting
 from hpo.trials import (
+    REASON,
     TrialResult,
     attempts_of,
     best_of,
@@ -59,6 +60,7 @@ class Worker:
         self.held: Ticket | None = None
         self.done: Ticket | None = None  # has an outcome, and is not settled yet
         self.failed = False  # its latest trial
+        self.full = False  # the disk, by what that one says
         self.pause = _POLL[0]
         self.waited_for = 0  # tickets of others
         self.before: set[int] = set()
@@ -108,6 +110,11 @@ class Worker:
 
         Raises: as `run`.
         """
+        if self.full:
+            raise BadInput(
+                f"--output: found no space left in {self.runner.folder}; this worker takes no "
+                "further trials"
+            )
         if self._spent():
             return "over"
         stop = self.work.stop
@@ -242,6 +249,9 @@ class Worker:
             return None
         if outcome.trial is not None:
             self.failed = outcome.trial.state == TrialState.FAIL
+            self.full = (
+                self.failed and outcome.trial.read().user_attrs.get(REASON) == DiskFull.reason
+            )
             self._clean_up()
             if self.progress.shown:
                 self.progress.ended(view(self.study), TrialResult.of(outcome.trial.read()))

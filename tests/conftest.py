@@ -5,7 +5,8 @@ Slow libraries are imported inside the fixtures, so that the tests of pure modul
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,29 @@ def opened(database_url: str) -> "Iterator[BindingStorage]":
     found = storage.open_storage(database_url)
     yield found
     found.engine.dispose()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount file systems of a given size."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        folder = tmp_path / "small" / size
+        folder.mkdir(parents=True)
+        line = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            reason = f"a small file system cannot be mounted here: {done.stderr.strip()}"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def write_rows(folder: Path, splits: Mapping[str, list[dict[str, Any]]]) -> Path:

@@ -1,8 +1,7 @@
 """One fine-tuning: repeatable, resumable to the last digit, and clear about how it failed."""
 
 import os
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -276,29 +275,6 @@ def test_out_of_memory_is_told(
     monkeypatch.setattr(BertForSequenceClassification, "forward", broken)
     with pytest.raises(OutOfMemory):
         fine_tune(make_job(workspace), Observer())
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mount file systems of a given size."""
-    mounted: list[Path] = []
-
-    def mount(size: str) -> Path:
-        folder = tmp_path / "small" / size
-        folder.mkdir(parents=True)
-        line = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            reason = f"a small file system cannot be mounted here: {done.stderr.strip()}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.mark.parametrize(
