@@ -1,6 +1,35 @@
-"""`python -m hpo`."""
+"""`python -m hpo`, and the command `hpo`: no password stays on a command line."""
 
-from hpo.cli import main
+import os
+import re
+import sys
+
+_PASSWORD = re.compile(r"://[^/@]*:[^@]+@|[?&]password=[^&]")
+
+
+def main() -> None:
+    """Run the command line; a storage with a password moves into the environment first.
+
+    A command line can be read by everybody on the machine, the environment by its owner alone.
+    """
+    arguments, url = without_storage(sys.argv[1:])
+    if url is not None:
+        os.environ["HPO_STORAGE"] = url
+        os.execv(sys.executable, [sys.executable, "-m", "hpo", *arguments])  # noqa: S606 - ourselves
+    from hpo.cli import main as command_line
+
+    command_line(prog_name="hpo")
+
+
+def without_storage(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Return a command line without a storage that has a password in it, and that storage."""
+    for place, argument in enumerate(arguments):
+        url = argument.removeprefix("--storage=")
+        if _PASSWORD.search(url):
+            is_value = place > 0 and arguments[place - 1] == "--storage"
+            return [*arguments[: place - is_value], *arguments[place + 1 :]], url
+    return arguments, None
+
 
 if __name__ == "__main__":
-    main(prog_name="hpo")
+    main()
