@@ -7,8 +7,9 @@ and trials (`hpo.trials`). Names that start with `hpo:` are for the machinery, o
 import json
 import os
 import platform
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -44,7 +45,6 @@ DIGEST = "hpo:digest"
 FINGERPRINT = "hpo:fingerprint"  # of the data
 _DECISIVE = ("hpo", "optuna", "transformers")  # a study is of one minor version of each
 _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
-_SQLITE_HEADER = b"SQLite format 3\0"  # https://sqlite.org/fileformat2.html#magic_header_string
 _WITHOUT_LOG = 60.0  # seconds that whoever uses SQLite waits for another one
 _CREATION = 60.0  # seconds that creating tables or a study may take somebody else
 START = 30.0  # seconds for which a server may be away when a worker starts
@@ -233,10 +233,16 @@ def _check_sqlite(path: Path) -> None:
     if path.is_dir():
         raise StorageError(f"storage: found the folder {path}; expected a file: sqlite:///path")
     if path.exists():
-        with path.open("rb") as file:
-            begin = file.read(len(_SQLITE_HEADER))
-        if begin and begin != _SQLITE_HEADER:
-            raise StorageError(f"storage: found {path}, which is no SQLite database; expected one")
+        # SQLite looks by itself: whoever else closes the file takes away the locks that this
+        # process has on it. https://sqlite.org/howtocorrupt.html, section 2.2
+        try:
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA schema_version")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise StorageError(
+                    f"storage: found {path}, which is no SQLite database; expected one"
+                ) from None
 
 
 def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its caller

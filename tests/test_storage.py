@@ -2,6 +2,8 @@
 
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -310,17 +312,39 @@ def test_secrets_in_a_message_of_the_database_are_taken_out() -> None:
         assert "no such user: u, ***" in str(caught.value)
 
 
-def test_file_that_is_no_database(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 1000])
+def test_file_that_is_no_database(tmp_path: Path, times: int) -> None:
     """A text file in place of the database is told, and left as it is."""
     path = tmp_path / "hpo.db"
-    path.write_text("these are notes\n" * 100)
+    path.write_text("notes\n" * times)
     with pytest.raises(StorageError, match=r"hpo\.db, which is no SQLite database"):
         storage.open_storage(str(path))
     with pytest.raises(StorageError, match=r"found the folder .*; expected a file"):
         storage.open_storage(str(tmp_path))
-    assert path.read_text() == "these are notes\n" * 100
+    assert path.read_text() == "notes\n" * times
     assert [each.name for each in tmp_path.iterdir()] == ["hpo.db"]
     assert not tmp_path.with_name(f"{tmp_path.name}.lock").exists()
+
+
+def _begins(path: Path) -> bool:
+    """Say whether a process of its own gets the right to write."""
+    begin = "import sqlite3, sys; sqlite3.connect(sys.argv[1], 0).execute('BEGIN IMMEDIATE')"
+    ended = subprocess.run([sys.executable, "-c", begin, str(path)], check=False, stderr=-3)
+    return ended.returncode == 0
+
+
+def test_to_open_a_storage_takes_away_no_lock(tmp_path: Path) -> None:
+    """A process that opens a file of SQLite's by itself loses its locks when it closes it."""
+    path = tmp_path / "hpo.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (i)")
+        connection.execute("BEGIN IMMEDIATE")
+        assert not _begins(path)
+        with pytest.raises(StorageError, match="found no studies"):
+            storage.open_storage(str(path), create=False)
+        assert not _begins(path)
+        connection.execute("COMMIT")
+        assert _begins(path)
 
 
 def test_default_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
