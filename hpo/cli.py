@@ -251,7 +251,8 @@ def worker(  # noqa: PLR0913, PLR0917 - one for each option
 
     from hpo.progress import Lines
 
-    runner.serve(url, plan_of, Lines(Console(stderr=True)))
+    console = Console(stderr=True)
+    runner.serve(url, plan_of, lambda name: Lines(console, f"{name}: " if name else ""))
 
 
 @main.command(epilog=example("hpo status demo-ner-bayes"))

@@ -73,8 +73,9 @@ class Lines(Progress):
 
     shown = True
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, prefix: str = "") -> None:
         self.console = console
+        self.prefix = prefix  # of each line, where a process works on several studies
         self.metric = "objective"
         self.clock = _Clock()
         self.waited_for = 0
@@ -140,7 +141,7 @@ class Lines(Progress):
     def _say(self, text: str) -> None:
         # A terminal that is gone, or a pipe that nobody reads, ends no trial.
         with suppress(OSError, SystemExit):  # the second is what rich makes of a broken pipe
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(self.prefix + text, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveTable(Progress):

@@ -154,13 +154,15 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
             return worker.run()
 
 
-def serve(storage_url: str, plan_of: Callable[[str], Plan], progress: Progress) -> None:
+def serve(
+    storage_url: str, plan_of: Callable[[str], Plan], progress_of: Callable[[str], Progress]
+) -> None:
     """Work on every open study of a storage, until the process is asked to leave.
 
     Args:
         storage_url: of the storage; its tables are made where it is new.
         plan_of: returns the plan to join a study by its name.
-        progress: is told what happens.
+        progress_of: returns who is told what happens to a study, by its name, or to none ("").
     """
     from hpo.pool import Pool
 
@@ -168,9 +170,9 @@ def serve(storage_url: str, plan_of: Callable[[str], Plan], progress: Progress) 
     with Stop() as stop:
 
         def join_by_name(name: str) -> "Worker":
-            return join(plan_of(name), progress, stop).worker()
+            return join(plan_of(name), progress_of(name), stop).worker()
 
-        pool = Pool(opened, join_by_name, progress, stop)
+        pool = Pool(opened, join_by_name, progress_of(""), stop)
         stop.again = pool.leave_at_once
         pool.serve()
 

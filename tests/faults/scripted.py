@@ -50,7 +50,7 @@ class Scripted:
 
     name = "scripted"
     metric = METRIC
-    metrics: dict[str, Direction] = {METRIC: "maximize"}  # noqa: RUF012 - as the protocol has it
+    metrics: dict[str, Direction] = {METRIC: "maximize", "loss": "minimize"}  # noqa: RUF012 - as the protocol has it
 
     def train(self, attempt: Attempt) -> Result:
         """Take the steps of one attempt; a checkpoint follows each."""

@@ -8,17 +8,18 @@ from hpo import orders, storage
 from hpo.spec import parse
 from tests.faults import scripted
 from tests.faults.field import Field
-from tests.faults.invariant import check_invariant
+from tests.faults.invariant import check_invariant, trials_of
 from tests.faults.processes import Process
 
 
-def make(field: Field, name: str, first: int, priority: int = 0, points: int = 4) -> None:
-    """Make a study of a grid of the points from some number on."""
-    space = {"point": {"type": "choice", "values": list(range(first, first + points))}}
-    spec = parse(field.document(space=space), "study.toml")
+def make(field: Field, name: str, first: int, priority: int = 0, **changes: Any) -> None:
+    """Make a study of a grid of the four points from some number on."""
+    space = {"point": {"type": "choice", "values": list(range(first, first + 4))}}
+    spec = parse(field.document(space=space, **changes), "study.toml")
     opened = storage.open_storage(field.url)
     storage.create_or_attach(
-        opened, name, spec, direction="maximize", facts={storage.METRIC: scripted.METRIC},
+        opened, name, spec, direction="minimize" if changes else "maximize",
+        facts={storage.METRIC: changes.get("objective", {}).get("metric", scripted.METRIC)},
         first={storage.DATA: str(field.folder)},
     )  # fmt: skip
     orders.change(opened, name, priority=priority)
@@ -119,3 +120,17 @@ def test_orders_are_heeded(field: Field) -> None:
     field.wait_for("told", 8)
     end(workers)
     check_invariant(field.url, "first", 4, field.stage, alone=False)
+
+
+def test_studies_of_several_metrics(field: Field) -> None:
+    """What is told of one study is not taken for another one's."""
+    make(field, "scores", 0)
+    make(field, "losses", 10, objective={"metric": "loss"})
+    field.script(evaluate=True)
+    workers = serve(field, 1)
+    field.wait_for("told", 8)
+    end(workers)
+    check_invariant(field.url, "scores", 4, field.stage, alone=False)
+    assert [trial.state.name for trial in trials_of(field.url, "losses")] == ["COMPLETE"] * 4
+    assert "scores:   epoch 1: score 0." in workers[0].said()
+    assert "losses:   epoch 1: loss 0." in workers[0].said()
