@@ -51,7 +51,7 @@ bench-storage: postgresql ## Measure ticket claims and no-op trials a second aga
 	$(TEST_ENV) $(BIN)/python -m benchmarks.storage $(ARGS)
 
 # None of the peers asks for other versions than ours, so they need no environment of their own.
-bench-search: $(READY) ## Compare search strategies with the field's; 40 minutes, ARGS=--quick: 2
+bench-search: $(READY) ## Compare search strategies with the field's; 30 minutes, ARGS=--quick: 2
 	@$(INSTALL) -r benchmarks/requirements-search.txt
 	$(TEST_ENV) $(BIN)/python -m benchmarks.search $(ARGS)
 

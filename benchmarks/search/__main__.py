@@ -1,6 +1,6 @@
 """Compare search strategies: regret, ranks, repeats and ask times, ours beside those of the field.
 
-    python -m benchmarks.search                       # all; about forty minutes of one core
+    python -m benchmarks.search                       # all; about half an hour of one core
     python -m benchmarks.search --quick               # about two minutes; no slow strategies
     python -m benchmarks.search --only bayes tpe --problems ridge --repeats 3
     python -m benchmarks.search --seeds development   # to choose by; never reported
