@@ -64,7 +64,9 @@ def test_nothing_is_best_yet(tmp_path: Path) -> None:
     study = make_study(tmp_path)
     add(study, "FAIL", reason="diverged")
     assert view(study).to_json() == {
-        "study": "study", "strategy": "random", "trials": {"FAIL": 1}, "best": None, "seconds": 0.0,
+        "study": "study", "strategy": "random", "state": "waiting", "priority": 0,
+        "budget": {"trials": 2, "max_attempts": 3}, "trials": {"FAIL": 1}, "best": None,
+        "seconds": 0.0,
     }  # fmt: skip
 
 

@@ -75,9 +75,9 @@ def test_what_earlier_studies_teach(hpo: Hpo) -> None:
     assert ended.code == 0, ended.stderr
     assert ended.json()["warm_start"] == [{
         "study": "films", "trials": 1, "common": ["learning_rate"], "ignored": [],
-        "constant": {"weight_decay": 0.0}, "unknown": [],
+        "constant": {"weight_decay": 0.0}, "unknown": [], "measured": "accuracy of sentiment",
     }]  # fmt: skip
-    told = "films: 1 trial over learning_rate; there always weight_decay=0"
+    told = "films: 1 trial (accuracy of sentiment) over learning_rate; there always weight_decay=0"
     assert told in hpo("check", "--warm-start", "films").stdout
     wrong = hpo("check", "--warm-start", "flims", "--set", "data.train=none.jsonl")
     assert (wrong.code, "did you mean 'films'?" in wrong.stderr) == (2, True)
