@@ -22,6 +22,7 @@ from hpo.parameters import Choice, Scalar
 from hpo.pruning import described
 from hpo.quiet import quieten
 from hpo.recipe import Recipe, resolve
+from hpo.remarks import remarks
 from hpo.spec import StudyFile
 from hpo.strategies import Strategy, load_strategy
 from hpo.tasks import TASKS
@@ -57,7 +58,8 @@ class Report:
         points: how many the grid has; None for a strategy that samples.
         pruning: when trials are given up, in words.
         disk_needed, disk_free: bytes.
-        notices: sentences about the data.
+        notices: sentences about the data, and about what is hardly meant.
+        starts: the configurations that are tried first.
         beliefs: what the strategy believes before the first trial, in sentences.
         warm_start: what each earlier study has to teach.
     """
@@ -78,6 +80,7 @@ class Report:
     notices: list[str] = field(default_factory=list)
     beliefs: list[str] = field(default_factory=list)
     warm_start: list[Overlap] = field(default_factory=list)
+    starts: list[dict[str, Scalar]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -186,8 +189,9 @@ def _report(
 ) -> Report:
     data = workspace.data
     points = strategy.points(workspace.space, workspace.spec.seed)
+    count = None if points is None else len(points)
     splits = {"train": data.train, "validation": data.validation}
-    notices = list(data.notices)
+    notices = [*data.notices, *remarks(workspace.spec, strategy, count)]
     labels = list(data.labels)
     if test is not None:
         splits["test"] = test
@@ -206,11 +210,12 @@ def _report(
         },
         models=reports,
         device=Device.here().name,
-        points=None if points is None else len(points),
+        points=count,
         pruning=described(workspace.spec.prune),
         disk_needed=disk[0],
         disk_free=disk[1],
         notices=notices,
+        starts=[workspace.space.completed(each) for each in workspace.spec.start],
     )
 
 

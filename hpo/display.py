@@ -11,6 +11,7 @@ from rich.text import Text
 
 from hpo.leases import TicketView
 from hpo.study import StudyView
+from hpo.trials import TrialResult
 from hpo.workers import is_gone, shown
 
 if TYPE_CHECKING:
@@ -35,13 +36,20 @@ def trial_table(study: StudyView, title: str, rows: int = _ROWS) -> Table:
         best = study.best is not None and trial.number == study.best.number
         table.add_row(
             str(trial.number),
-            "" if trial.value is None else f"{trial.value:.4f}",
+            _score(trial),
             *(Text(short(trial.params.get(name))) for name in names),
             "" if trial.seconds is None else duration(trial.seconds),
             trial.reason or trial.state.lower(),
             style="bold green" if best else None,
         )
     return table
+
+
+def _score(trial: TrialResult) -> str:
+    """Return a trial's score; in brackets the latest of one that has not come to its end."""
+    if trial.value is not None:
+        return f"{trial.value:.4f}"
+    return "" if trial.reported is None else f"({trial.reported:.4f})"
 
 
 def _table(**options: Any) -> Table:
@@ -190,6 +198,7 @@ def check_summary(report: "Report") -> str:
         f"{report.study} is fit to run",
         f"  task        {report.task}, {report.direction} {report.metric}",
         f"  strategy    {report.strategy}",
+        *(f"  start       {written(each)}" for each in report.starts),
         *(
             f"              {line}"
             for belief in report.beliefs

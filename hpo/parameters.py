@@ -118,11 +118,14 @@ class Float(_Parameter):
         steps = (value - self.low) / self.step
         return abs(steps - round(steps)) < 1e-8  # as Optuna's FloatDistribution has it
 
+    def top(self) -> float:
+        """Return the highest value that may be drawn: the last step may end below `high`."""
+        return self.high if self.step is None else _stepped(self.low, self.high, self.step)[-1]
+
     def suggest(self, name: str, trial: SuggestingTrial) -> float:
         """Draw a value from the trial."""
         # Optuna warns at each draw where the last step ends below high
-        high = self.high if self.step is None else _stepped(self.low, self.high, self.step)[-1]
-        return trial.suggest_float(name, self.low, high, step=self.step, log=self.log)
+        return trial.suggest_float(name, self.low, self.top(), step=self.step, log=self.log)
 
     def values_of_grid(self, name: str) -> list[float]:
         """List the values a grid tries.
@@ -178,10 +181,13 @@ class Int(_Parameter):
             and (value - self.low) % self.step == 0
         )
 
+    def top(self) -> int:
+        """Return the highest value that may be drawn; see `Float`."""
+        return self.low + (self.high - self.low) // self.step * self.step
+
     def suggest(self, name: str, trial: SuggestingTrial) -> int:
         """Draw a value from the trial."""
-        high = self.low + (self.high - self.low) // self.step * self.step  # as with Float
-        return trial.suggest_int(name, self.low, high, step=self.step, log=self.log)
+        return trial.suggest_int(name, self.low, self.top(), step=self.step, log=self.log)
 
     def values_of_grid(self, name: str) -> Sequence[int]:
         """List the values a grid tries: every step, or `points` of them."""

@@ -203,6 +203,23 @@ def make_pruner(spec: PruneSpec) -> BasePruner:
     return NopPruner() if spec.strategy == "none" else Pruner(spec)
 
 
+def can_prune(spec: PruneSpec, epochs: float, *, by_epoch: bool) -> bool:
+    """Say whether a trial could be pruned before its end, if enough others have completed.
+
+    Args:
+        spec: the rule.
+        epochs: of the longest schedule.
+        by_epoch: trials are evaluated after each epoch; else as often as one likes.
+    """
+    late = math.ceil(epochs) - 1 if by_epoch else epochs  # behind the last one nothing is left
+    rung = spec.min_epochs if spec.strategy in {"asha", "hyperband"} else 0.0
+    wait = spec.patience if spec.strategy == "patience" else 0.0
+    if by_epoch and wait:
+        wait = 1 + math.ceil(wait)  # it is compared with an evaluation so long before
+    spared = max(spec.warmup_epochs, _warmup_share(spec) * epochs)
+    return late > spared and late >= rung and late >= wait and late > 0
+
+
 def described(spec: PruneSpec) -> str:
     """Return in words when trials are pruned."""
     if spec.strategy == "none":

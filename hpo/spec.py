@@ -457,9 +457,26 @@ def _apply(document: dict[str, Any], override: str) -> None:
         if not isinstance(table, dict):
             raise SpecError(f"--set: found {key!r}, but {name!r} is no table")
     table[last] = value
+    if tables in (["training"], ["fine_tuning"]):
+        _fix(document, last, value)
+
+
+def _fix(document: dict[str, Any], name: str, value: object) -> None:
+    """Leave a parameter, which is a constant now, out of the search and of what refers to it."""
     space = document.get("space")
-    if tables in (["training"], ["fine_tuning"]) and isinstance(space, dict):
-        space.pop(last, None)  # what was searched is a constant then
+    if not isinstance(space, dict) or space.pop(name, None) is None:
+        return
+    starts = document.get("start", [])
+    for start in starts if isinstance(starts, list) else []:
+        if isinstance(start, dict):
+            start.pop(name, None)
+    for other, parameter in list(space.items()):
+        when = parameter.get("when") if isinstance(parameter, dict) else None
+        if not isinstance(when, dict) or name not in when:
+            continue
+        wanted = when.pop(name)
+        if value not in (wanted if isinstance(wanted, list) else [wanted]):
+            _fix(document, other, None)  # it never exists
 
 
 def _misfits(name: str, value: object) -> list[str]:

@@ -39,6 +39,7 @@ SPEC = "hpo:spec"
 METRIC = "hpo:metric"
 NOTICES = "hpo:notices"
 DATA = "hpo:data"  # where the relative paths of the study file start, on the machine it came from
+POINTS = "hpo:points"  # how many a grid has
 VERSIONS = "hpo:versions"
 ID = STUDY_ID
 DIGEST = "hpo:digest"

@@ -40,6 +40,7 @@ class StudyView:
         state: what people said is to become of it.
         priority: which they gave it.
         refusals: machine -> why its pool of workers leaves the study to others.
+        points: how many a grid has; None where the strategy samples.
     """
 
     name: str
@@ -54,6 +55,7 @@ class StudyView:
     state: State = "open"
     priority: int = 0
     refusals: dict[str, str] = field(default_factory=dict)
+    points: int | None = None
 
     @property
     def done(self) -> int:
@@ -63,7 +65,8 @@ class StudyView:
     @property
     def budget(self) -> int | None:
         """The number of trials in all, or None where only hours end the study."""
-        return self.spec.budget.trials
+        limits = (self.spec.budget.trials, self.points)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     @property
     def condition(self) -> str:
@@ -93,8 +96,8 @@ class StudyView:
     def details(self) -> list[dict[str, Any]]:
         """Return every attempt, as `hpo status --json` prints them."""
         names = (
-            "number", "state", "params", "value", "metrics", "seconds", "reason", "error",
-            "checkpoint",
+            "number", "state", "params", "value", "reported", "metrics", "seconds", "reason",
+            "error", "checkpoint",
         )  # fmt: skip
         return [{name: getattr(trial, name) for name in names} for trial in self.trials]
 
@@ -186,6 +189,7 @@ def view(study: optuna.Study) -> StudyView:
         state=state_of(attrs),
         priority=priority_of(attrs),
         refusals=refusals_of(attrs),
+        points=attrs.get(storage.POINTS),
     )
 
 

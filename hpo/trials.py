@@ -44,7 +44,8 @@ class TrialResult:
         number: Optuna's.
         state: Optuna's name of it: COMPLETE, PRUNED, FAIL, RUNNING, WAITING.
         params: name -> value.
-        value: the objective at the trial's best evaluation.
+        value: the objective at the trial's best evaluation; None unless it was trained to its end.
+        reported: the objective at its latest evaluation.
         metrics: all metrics of that evaluation.
         evaluations: each with `epoch`, `step`, `metrics`, `seconds`.
         seconds: wall clock.
@@ -58,6 +59,7 @@ class TrialResult:
     state: str
     params: dict[str, Any]
     value: float | None
+    reported: float | None
     metrics: dict[str, float]
     evaluations: list[dict[str, Any]]
     seconds: float | None
@@ -70,12 +72,13 @@ class TrialResult:
     @classmethod
     def of(cls, trial: FrozenTrial) -> "TrialResult":
         """Read a trial of Optuna's."""
-        attrs = trial.user_attrs
+        attrs, reported = trial.user_attrs, trial.intermediate_values
         return cls(
             number=trial.number,
             state=trial.state.name,
             params=params_of(trial),
             value=trial.value if trial.state == TrialState.COMPLETE else None,
+            reported=reported[max(reported)] if reported else None,
             metrics=attrs.get("metrics", {}),
             evaluations=attrs.get("evaluations", []),
             seconds=active_seconds(trial) if trial.state.is_finished() else None,

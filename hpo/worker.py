@@ -12,7 +12,7 @@ from typing import Literal, NoReturn
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo import checkpoints, failures, others, plateau
+from hpo import checkpoints, failures, others, plateau, storage
 from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, DiskFull, StudyFailed
 from hpo.leases import Ticket
 from hpo.orders import OrderBook, State
@@ -176,6 +176,8 @@ class Worker:
         below = self._below()
         if self.points is not None:
             self.tickets.issue_points(self.points[:below])
+            if self.study.user_attrs.get(storage.POINTS) != len(self.points):
+                self.study.set_user_attr(storage.POINTS, len(self.points))
             return
         start = self.terms.start[:below]
         self.tickets.issue([*start, *[None] * ((below or 0) - len(start))])

@@ -19,6 +19,7 @@ from hpo.recipe import Recipe
 from hpo.samples import models as sample_models
 from hpo.space import SearchSpace
 from hpo.spec import StudySpec
+from hpo.strategies.published import expecting
 from hpo.tasks import Task, load_task
 
 _KEPT_INPUTS = 4  # encoded data sets open at once, where model or max_length are searched
@@ -48,8 +49,8 @@ class Workspace:
 
     @cached_property
     def space(self) -> SearchSpace:
-        """What is searched."""
-        return self.spec.search_space()
+        """What is searched, and what is published about it for the task."""
+        return expecting(self.spec.search_space(), self.task.published)
 
     @cached_property
     def objective(self) -> Objective:

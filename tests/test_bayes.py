@@ -15,7 +15,8 @@ from hpo.strategies.axes import Axes
 from hpo.strategies.bayes import Bayes
 from hpo.strategies.bayes_sampler import BayesSampler
 from hpo.strategies.distributions import distributions_of
-from hpo.strategies.published import expectations, starts
+from hpo.strategies.published import expectations, expecting, starts
+from hpo.tasks import load_task
 from hpo.trials import REASON
 from tests.test_space import CONDITIONAL, exists
 
@@ -122,6 +123,20 @@ def test_optimizers_have_rates_of_their_own() -> None:
     assert prior.trade.slopes[column] == pytest.approx((0, math.log10(0.2) / 3, 0))
     assert prior.trade.doubts[column] == pytest.approx(math.log10(5) / 3)
     assert prior.trade.doubts[1] == pytest.approx(math.log10(2) / 3)
+
+
+@pytest.mark.parametrize("task", ["ner", "sentiment"])
+def test_a_task_has_a_field_of_its_own(task: str) -> None:
+    """What is published for it stands before what is published for all, and behind the study's."""
+    published = load_task(task).published
+    space = expecting(space_of(num_train_epochs={"type": "int", "low": 1, "high": 3}), published)
+    rate = {"ner": 3e-5, "sentiment": 2e-5}[task]
+    assert expectations(space)["learning_rate"].center == rate
+    assert expectations(space)["num_train_epochs"].center == 3  # it cannot be 4
+    assert starts(space)[0]["learning_rate"] == rate
+    own = space_of(learning_rate={**RATE, "prior": {"center": 4e-4, "spread": 3.0}})
+    assert expectations(expecting(own, published))["learning_rate"].center == 4e-4
+    assert expecting(space_of(), {"adam_beta1": 0.9}) == space_of()
 
 
 def test_published_configurations_come_first() -> None:

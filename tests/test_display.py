@@ -26,7 +26,8 @@ def trial(number: int, value: float | None, **changes: Any) -> TrialResult:
     """Return a trial that ended."""
     values: dict[str, Any] = {
         "number": number, "state": "COMPLETE" if value is not None else "FAIL",
-        "params": {"learning_rate": 0.00123456}, "value": value, "metrics": {}, "evaluations": [],
+        "params": {"learning_rate": 0.00123456}, "value": value, "reported": None, "metrics": {},
+        "evaluations": [],
         "seconds": 75.0, "reason": None if value is not None else "diverged",
         "error": None if value is not None else "Diverged: [/x] no luck",
         "checkpoint": "runs/x/best", "counts": True, "record": {}, **changes,
@@ -48,6 +49,21 @@ def printed(what: Any) -> str:
     out = io.StringIO()
     Console(file=out, width=200).print(what)
     return out.getvalue()
+
+
+def test_a_trial_without_a_score_shows_what_it_reported() -> None:
+    """In brackets: a pruned trial, or one that runs, has no score yet."""
+    pruned = trial(1, None, state="PRUNED", reason=None, reported=0.25)
+    assert "(0.2500)" in printed(display.trial_table(study(trial(0, 0.5), pruned), NAME))
+
+
+def test_a_grid_is_done_after_its_points() -> None:
+    """Whatever its budget, and if it has none."""
+    seen = study(trial(0, 0.5))
+    assert (seen.budget, replace(seen, points=1).budget) == (seen.spec.budget.trials, 1)
+    assert (replace(seen, points=1).condition, replace(seen, points=2).condition) == (
+        "done", "waiting",
+    )  # fmt: skip
 
 
 def test_tables_show_names_as_they_are() -> None:

@@ -7,91 +7,14 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, TrialState
 from skopt import Optimizer
 
 from hpo.space import SearchSpace
-from hpo.strategies.distributions import distributions_of, existing
+from hpo.strategies.distributions import distributions_of
 from hpo.strategies.losses import best_and_latest, losses_of
 from hpo.strategies.skopt_gp import SkoptOptions, SkoptSampler
-from hpo.strategies.unit_cube import UnitCube
 from hpo.trials import ABANDONED, HANDED_BACK, REASON
-
-FLOATS = st.floats(-1e6, 1e6)
-POSITIVE = st.floats(1e-9, 1e6)
-
-
-def ordered(low: Any, high: Any) -> tuple[Any, Any]:
-    """Return two numbers, the smaller first and the other one larger."""
-    low, high = sorted((low, high))
-    return low, high + (low == high)
-
-
-DISTRIBUTIONS: st.SearchStrategy[BaseDistribution] = st.one_of(
-    st.builds(lambda a, b: FloatDistribution(*ordered(a, b)), FLOATS, FLOATS),
-    st.builds(lambda a, b: FloatDistribution(*ordered(a, b), log=True), POSITIVE, POSITIVE),
-    st.builds(
-        lambda low, step, count: FloatDistribution(low, round(low + step * count, 6), step=step),
-        st.integers(-50, 50).map(lambda each: each / 10),
-        st.sampled_from([0.1, 0.25, 0.3, 2.0]),
-        st.integers(1, 50),
-    ),
-    st.builds(
-        lambda low, step, count: IntDistribution(low, low + step * count, step=step),
-        st.integers(-100, 100), st.integers(1, 7), st.integers(1, 50),
-    ),
-    st.builds(
-        lambda a, b: IntDistribution(*ordered(a, b), log=True),
-        st.integers(1, 10**6), st.integers(1, 10**6),
-    ),
-    st.lists(st.integers() | st.text(), min_size=2, max_size=5, unique=True).map(
-        CategoricalDistribution
-    ),
-)  # fmt: skip
-
-
-@given(DISTRIBUTIONS, st.floats(0, 1))
-def test_points_and_configurations(distribution: BaseDistribution, share: float) -> None:
-    """Any point is a configuration of the space, in plain Python, whose point is the same."""
-    cube = UnitCube({"p": distribution})
-    category = isinstance(distribution, CategoricalDistribution)
-    point = (float(round(share * (cube.size - 1))) if category else share,)
-    value = cube.params(point)["p"]
-    assert distribution._contains(distribution.to_internal_repr(value))
-    assert type(value) in {int, float, str}
-    again = cube.point({"p": value})
-    assert 0 <= again[0] <= max(1, cube.size - 1)
-    same = cube.params(again)["p"]
-    assert same == value or math.isclose(same, value, rel_tol=1e-9, abs_tol=1e-9)
-    if cube.size <= 60:
-        assert again in set(cube.points())
-        assert len(set(cube.points())) == cube.size
-
-
-def test_ends_of_ranges_are_reached() -> None:
-    """Both ends of each axis are the ends of the range."""
-    ranges = {
-        "a": FloatDistribution(1e-5, 0.3, log=True), "b": FloatDistribution(0.1, 0.7, step=0.1),
-        "c": IntDistribution(1, 64, log=True), "d": IntDistribution(2, 8, step=3),
-    }  # fmt: skip
-    cube = UnitCube(ranges)
-    assert cube.params((0.0,) * 4) == {"a": 1e-5, "b": 0.1, "c": 1, "d": 2}
-    assert cube.params((1.0,) * 4) == {"a": 0.3, "b": 0.7, "c": 64, "d": 8}
-    assert cube.point({}) == (0.5,) * 4
-
-
-@pytest.mark.parametrize("params", [{}, {"other": 1}, {"p": "none of them"}])
-def test_trials_that_are_nowhere(params: Mapping[str, Any]) -> None:
-    """Those that drew nothing of the space, or a value that it has not."""
-    assert UnitCube({"p": CategoricalDistribution(["a", "b"])}).place(params) is None
 
 
 def trial(state: TrialState, *values: float, reason: str | None = None) -> FrozenTrial:
@@ -244,28 +167,3 @@ def test_upstream_takes_its_gbrt_for_no_regressor() -> None:
     """The estimator that is not offered cannot be used."""
     with pytest.raises(ValueError, match="has to be a regressor"):
         Optimizer([(0.0, 1.0)], base_estimator="GBRT")
-
-
-def test_parameters_that_exist() -> None:
-    """What depends on a missing parameter is missing too; a single value is always there."""
-    space = SearchSpace.model_validate({
-        "only": {"type": "choice", "values": ["x"]},
-        "a": {"type": "choice", "values": [1, 2], "when": {"only": "x"}},
-        "b": {"type": "choice", "values": [1, 2], "when": {"a": 1}},
-        "c": {"type": "int", "low": 1, "high": 3, "when": {"b": 2}},
-    })  # fmt: skip
-    assert existing(space, {"a": 1, "b": 2, "c": 3}) == {"a": 1, "b": 2, "c": 3}
-    assert existing(space, {"a": 2, "b": 2, "c": 3}) == {"a": 2}
-
-
-@given(st.integers(1, 50), st.integers(1, 9), st.booleans())
-def test_distributions_are_those_of_a_trial(low: int, step: int, log: bool) -> None:
-    """Drawing stores the very distributions that are known before."""
-    space = SearchSpace.model_validate({
-        "f": {"type": "float", "low": low, "high": low + 1, "step": step / 10},
-        "i": {"type": "int", "low": low, "high": low + 20, "step": 1 if log else step, "log": log},
-        "c": {"type": "choice", "values": [True, False]},
-    })  # fmt: skip
-    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask()
-    space.suggest(trial)
-    assert trial.distributions == distributions_of(space)

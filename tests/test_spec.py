@@ -54,6 +54,31 @@ def test_setting_a_searched_parameter_makes_it_a_constant(study: Path) -> None:
     assert spec.space.names() == ["learning_rate"]
 
 
+def test_what_depends_on_a_constant(study: Path) -> None:
+    """Where it never exists it is left out, with what depends on it; else it always exists."""
+    lines = """
+optim = { type = "choice", values = ["adamw_torch", "adafactor", "sgd"] }
+adam_beta2 = { type = "float", low = 0.9, high = 0.999, when = { optim = "adamw_torch" } }
+adam_beta1 = { type = "float", low = 0.8, high = 0.9, when = { optim = ["sgd", "adafactor"] } }
+dropout = { type = "choice", values = [0.1, 0.2], when = { optim = ["sgd", "adafactor"] } }
+seed = { type = "int", low = 1, high = 2, when = { dropout = 0.1, optim = "sgd" } }
+weight_decay = { type = "int", low = 0, high = 1, when = { seed = 1 } }
+
+[[start]]
+optim = "adafactor"
+learning_rate = 1e-4
+"""
+    study.write_text(STUDY + lines)
+    spec = load(study, ["training.optim=sgd"]).spec
+    assert spec.start == ({"learning_rate": 1e-4},)
+    names = ["learning_rate", "adam_beta1", "dropout", "seed", "weight_decay"]
+    assert spec.space.names() == names
+    conditions = [spec.space.root[name].when for name in names]
+    assert conditions == [None, {}, {}, {"dropout": 0.1}, {"seed": 1}]
+    left = load(study, ["training.optim=adamw_torch"]).spec.space
+    assert left.names() == ["learning_rate", "adam_beta2"]
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> StudySpec:
     """Build any valid specification."""

@@ -51,7 +51,7 @@ class Contender:
 
 BAYES = ("strategies", "trials.py")
 SKOPT = (
-    "strategies/skopt_gp.py", "strategies/skopt_model.py", "strategies/unit_cube.py",
+    "strategies/skopt_gp.py", "strategies/skopt_model.py", "strategies/axes.py", "strategies/gp",
     "strategies/losses.py", "strategies/distributions.py", "strategies/whole_space.py", "trials.py",
 )  # fmt: skip
 CONTENDERS: Mapping[str, Contender] = {

@@ -12,10 +12,10 @@ from typing import Any
 
 from numpy.random import default_rng
 
+from benchmarks.search.conditions import existing
 from benchmarks.search.landscape import configuration, draw
 from hpo.parameters import Choice, Int, Parameter
 from hpo.space import SearchSpace
-from hpo.strategies.distributions import existing
 
 TRIES = 50  # it answers None where it would repeat itself; `flaml.tune.run` asks again, too
 

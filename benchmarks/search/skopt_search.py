@@ -14,9 +14,9 @@ from skopt import Optimizer
 from skopt.space import Categorical, Dimension, Integer, Real
 from threadpoolctl import threadpool_limits
 
+from benchmarks.search.conditions import existing
 from hpo.parameters import Choice, Int, Parameter
 from hpo.space import SearchSpace
-from hpo.strategies.distributions import existing
 
 Point = tuple[Any, ...]
 

@@ -72,11 +72,13 @@ class Strategy:
     """A way to choose configurations: it samples, unless it is made of points.
 
     It is made with an instance of its `Options`, or with nothing if it has none. One that
-    `learns_from_others` is given a study's `warm_start`.
+    `learns_from_others` is given a study's `warm_start`; one that `heeds_priors` looks at those of
+    the parameters.
     """
 
     Options: ClassVar[type[StrategyOptions] | None] = None
     learns_from_others: ClassVar[bool] = False
+    heeds_priors: ClassVar[bool] = False
 
     def sampler(self, situation: Situation) -> "optuna.samplers.BaseSampler":
         """Return the sampler for one trial."""

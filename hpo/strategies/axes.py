@@ -69,12 +69,17 @@ class Axes:
         return value
 
     def row(self, params: Mapping[str, Any]) -> Array | None:
-        """Return a configuration as a row (P,); None if it is none of this space."""
+        """Return a configuration as a row (P,); None if it is none of this space.
+
+        Then it has drawn nothing yet, or somebody queued it through Optuna with another value.
+        """
+        if params.keys().isdisjoint(self.names):
+            return None
         try:
             return self.space.encode(
                 [self._inner(name, params[name]) if name in params else None for name in self.names]
             )
-        except ValueError:  # somebody queued it through Optuna
+        except (ValueError, TypeError):
             return None
 
     def stacked(self, rows: Sequence[Array]) -> Array:

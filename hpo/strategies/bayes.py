@@ -20,6 +20,7 @@ class Bayes(Strategy):
     """Tries what is published, spreads a few trials, then models the space."""
 
     learns_from_others = True
+    heeds_priors = True
 
     @override
     def told(self, space: SearchSpace, earlier: Sequence[EarlierStudy] = ()) -> list[str]:
@@ -28,7 +29,7 @@ class Bayes(Strategy):
         lines = [f"expected until trials say otherwise: {', '.join(words)}"] if words else []
         first = [f"learning_rate {params['learning_rate']:g}" for params in starts(space)]
         if first:
-            lines.append(f"tried first: that with {', then with '.join(first)}")
+            lines.append(f"published, tried before all others: that with {', then '.join(first)}")
         return [*lines, *_learnt(space, earlier)]
 
     @override

@@ -10,6 +10,7 @@ of its own, Lion's a lower one (Chen et al. 2023, https://arxiv.org/abs/2302.066
 """
 
 import math
+from collections.abc import Mapping
 
 from hpo.parameters import Choice, Parameter, Prior
 from hpo.space import SearchSpace
@@ -59,6 +60,23 @@ def optimizer_factor(name: str) -> float:
     return _LION if name.startswith("lion") else 1.0
 
 
+def expecting(space: SearchSpace, published: Mapping[str, float]) -> SearchSpace:
+    """Return a space with what is published for its task, where the study says nothing itself.
+
+    Args:
+        space: what is searched.
+        published: parameter -> value; one that the parameter cannot have is left out.
+    """
+    found = {
+        name: each.model_copy(update={"prior": prior})
+        for name, each in space.root.items()
+        if name in published.keys() & (_FACTORS | _NUMBERS).keys()
+        and each.prior is None
+        and (prior := _around(name, each, published[name]))
+    }
+    return space.model_copy(update={"root": {**space.root, **found}})
+
+
 def expectations(space: SearchSpace) -> dict[str, Prior]:
     """Return what is expected of each parameter: what the study says, else what is published.
 
@@ -100,7 +118,12 @@ def _published(name: str, parameter: Parameter) -> Prior | None:
         return Prior(center=_NAMES[name], spread=1.0) if parameter.holds(_NAMES[name]) else None
     if name not in _FACTORS | _NUMBERS:
         return None
-    center, spread = (_FACTORS | _NUMBERS)[name]
+    return _around(name, parameter, (_FACTORS | _NUMBERS)[name][0])
+
+
+def _around(name: str, parameter: Parameter, center: float) -> Prior | None:
+    """Return the expectation of a value; None where the parameter cannot have it."""
+    _, spread = (_FACTORS | _NUMBERS)[name]
     if isinstance(parameter, Choice):
         held = [value for value in parameter.values if _close(value, center)]
         return Prior(center=held[0], spread=1.0) if held else None

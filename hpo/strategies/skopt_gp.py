@@ -3,7 +3,7 @@
 https://scikit-optimize.readthedocs.io
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,10 +16,11 @@ from typing_extensions import override
 
 from hpo.space import SearchSpace
 from hpo.strategies import Situation, Strategy, StrategyOptions
-from hpo.strategies.distributions import existing
+from hpo.strategies.axes import Axes
+from hpo.strategies.gp.dimensions import Array
+from hpo.strategies.gp.encoding import key_of
 from hpo.strategies.losses import Losses, best_and_latest, losses_of
-from hpo.strategies.skopt_model import Examples, SkoptModel
-from hpo.strategies.unit_cube import Point, UnitCube
+from hpo.strategies.skopt_model import SkoptModel
 from hpo.strategies.whole_space import WholeSpaceSampler
 from hpo.trials import params_of
 
@@ -108,56 +109,41 @@ class SkoptSampler(WholeSpaceSampler):
         self._raise_error_if_multi_objective(study)
         if self._is_drawn(params_of(trial), search_space):
             return {}  # it continues an earlier attempt
-        cube = UnitCube(search_space)
+        axes = Axes(search_space, self._space)
         others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
-        seen = {cube.place(params_of(each)) for each in others}
-        model = self._model(study, cube, others)
-
-        def draw() -> dict[str, Any]:
-            return {
-                name: self.sample_independent(study, trial, name, distribution)
-                for name, distribution in search_space.items()
-            }
-
-        params = draw() if model is None else cube.params(model.next())
-        if self._point(cube, params) not in seen:
-            return params
+        places = (axes.row(params_of(each)) for each in others)
+        seen = {key_of(row) for row in places if row is not None}
+        model = self._model(study, axes, others)
+        (drawn,) = axes.space.spread(self._random.random((1, len(axes.names))))
+        row = drawn if model is None else model.next()
+        if key_of(row) not in seen:
+            return axes.params(row)
         some = (
-            [cube.params(point) for point in cube.points()]
-            if cube.size <= LISTED
-            else [draw() for _ in range(DRAWN)]
+            axes.space.table()
+            if axes.space.size <= LISTED
+            else axes.space.spread(self._random.random((DRAWN, len(axes.names))))
         )
-        left = {point: each for each in some if (point := self._point(cube, each)) not in seen}
-        if not left:
-            return params
-        points = list(left)
+        left = np.array([each for each in some if key_of(each) not in seen])
+        if not len(left):
+            return axes.params(row)
         if model is None:
-            return left[points[self._random.integers(len(points))]]
-        return left[model.best_of(points)]
+            return axes.params(self._random.choice(left))
+        return axes.params(model.best_of(left))
 
-    def _point(self, cube: UnitCube, params: Mapping[str, Any]) -> Point:
-        """Return where a configuration is, which is where those of its parameters that exist are.
-
-        Where trials are that drew no others.
-        """
-        return cube.point(params if self._space is None else existing(self._space, params))
-
-    def _model(
-        self, study: Study, cube: UnitCube, others: Sequence[FrozenTrial]
-    ) -> SkoptModel | None:
+    def _model(self, study: Study, axes: Axes, others: Sequence[FrozenTrial]) -> SkoptModel | None:
         """Return a model of the other trials, or None before there are enough."""
         losses = losses_of(others, maximize=study.direction == StudyDirection.MAXIMIZE)
-        known = _examples(cube, losses)
+        known = _examples(axes, losses)
         if len(known) < self._options.startup_trials:
             return None
         lie = max(loss for _, loss in known)
         running = [(each, lie) for each in others if each.state == TrialState.RUNNING]
         seed = int(self._random.integers(2**31))
-        model = SkoptModel(cube, self._options.estimator, self._options.acquisition, seed)
-        model.fit(best_and_latest(known, MAX_TRIALS) + _examples(cube, running))
+        model = SkoptModel(axes.space, self._options.estimator, self._options.acquisition, seed)
+        model.fit(best_and_latest(known, MAX_TRIALS) + _examples(axes, running))
         return model
 
 
-def _examples(cube: UnitCube, losses: Losses) -> Examples:
-    places = ((cube.place(params_of(trial)), loss) for trial, loss in losses)
-    return [(point, loss) for point, loss in places if point is not None]
+def _examples(axes: Axes, losses: Losses) -> list[tuple[Array, float]]:
+    places = ((axes.row(params_of(trial)), loss) for trial, loss in losses)
+    return [(row, loss) for row, loss in places if row is not None]

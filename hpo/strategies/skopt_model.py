@@ -10,26 +10,25 @@ from skopt.acquisition import gaussian_ei
 from skopt.space import Categorical, Real
 from threadpoolctl import threadpool_limits
 
-from hpo.strategies.unit_cube import Category, Point, UnitCube
-
-Examples = list[tuple[Point, float]]
-"""Points and their losses."""
+from hpo.strategies.gp.dimensions import Array
+from hpo.strategies.gp.encoding import Space
 
 
 class SkoptModel:
-    """Models the losses at the points of a cube.
+    """Models the losses of configurations.
 
     Args:
-        cube: where the points are.
+        space: what is searched; P dimensions.
         estimator, acquisition: by scikit-optimize's names.
         seed: of the fit and of the search for the next point.
     """
 
-    def __init__(self, cube: UnitCube, estimator: str, acquisition: str, seed: int) -> None:
+    def __init__(self, space: Space, estimator: str, acquisition: str, seed: int) -> None:
+        self._space = space
         self._optimizer = Optimizer(
             [
-                Categorical(axis.coordinates()) if isinstance(axis, Category) else Real(0.0, 1.0)
-                for axis in cube.axes.values()
+                Categorical(each.levels().tolist()) if each.kind == "category" else Real(0.0, 1.0)
+                for each in space.dimensions
             ],
             base_estimator=estimator,
             n_initial_points=0,
@@ -38,23 +37,30 @@ class SkoptModel:
             avoid_duplicates=False,  # it would take any other point instead
         )
 
-    def fit(self, examples: Examples) -> None:
-        """Fit the model, and search for the next point."""
+    def fit(self, examples: Sequence[tuple[Array, float]]) -> None:
+        """Fit the model to rows (P,) and their losses, and search for the next one."""
+        rows = [_known(row) for row, _ in examples]
         with _quiet_in_one_thread():
-            self._optimizer.tell([list(point) for point, _ in examples], [y for _, y in examples])
+            self._optimizer.tell(rows, [loss for _, loss in examples])
 
-    def next(self) -> Point:
-        """Return the point that the acquisition function prefers; it may be an example."""
+    def next(self) -> Array:
+        """Return the row (P,) that the acquisition function prefers; it may be an example."""
         with _quiet_in_one_thread():
-            return tuple(map(float, self._optimizer.ask()))
+            row = np.array(self._optimizer.ask(), float)
+        return np.asarray(self._space.settle(row[None])[0])
 
-    def best_of(self, points: Sequence[Point]) -> Point:
-        """Return the point with the largest expected improvement."""
+    def best_of(self, rows: Array) -> Array:
+        """Return the row (P,) with the largest expected improvement, of (n, P)."""
         optimizer = self._optimizer
         with _quiet_in_one_thread():
-            rows = optimizer.space.transform([list(point) for point in points])
-            gains = gaussian_ei(rows, optimizer.models[-1], min(optimizer.yi))
-        return points[int(np.argmax(gains))]
+            inputs = optimizer.space.transform([_known(row) for row in rows])
+            gains = gaussian_ei(inputs, optimizer.models[-1], min(optimizer.yi))
+        return np.asarray(rows[int(np.argmax(gains))])
+
+
+def _known(row: Array) -> list[float]:
+    """Return a row as scikit-optimize takes it: a category that does not exist is the first."""
+    return list(np.maximum(row, 0.0).tolist())
 
 
 @contextmanager

@@ -53,6 +53,8 @@ class Task(Protocol):
         metrics: the scalar metrics an objective may name, and the better direction of each.
         metric: the objective where the study file names none.
         takes_words: the rows are lists of words.
+        published: parameter -> the value that is published for the task, where that is another one
+            than `hpo.strategies.published` has for fine-tuning in general.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Task(Protocol):
     metrics: Mapping[str, Direction]
     metric: str
     takes_words: bool
+    published: Mapping[str, float]
 
     def auto_model(self) -> Any:
         """Return transformers' Auto class of the task."""

@@ -38,6 +38,7 @@ class NER:
         "loss": "minimize",
     }
     takes_words = True
+    published: Mapping[str, float] = {}  # Devlin et al. fine-tuned CoNLL-2003 as all their tasks
 
     def auto_model(self) -> Any:
         """Return transformers' Auto class of the task."""

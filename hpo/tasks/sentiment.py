@@ -29,6 +29,8 @@ class Sentiment:
         "loss": "minimize",
     }
     takes_words = False
+    # Sun et al. 2019, section 5.2 (https://arxiv.org/abs/1905.05583)
+    published: Mapping[str, float] = {"learning_rate": 2e-5, "num_train_epochs": 4}
 
     def auto_model(self) -> Any:
         """Return transformers' Auto class of the task."""

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.search.conditions import existing
 from benchmarks.search.problem import Params
 from benchmarks.search.simulation import Evaluation, regrets, repeats, simulate
 from benchmarks.search.suite import landscapes
+from hpo.space import SearchSpace
 
 PROBLEM = landscapes("development")["walls-0"]()
 
@@ -79,3 +81,15 @@ def test_regret_is_of_the_best_observed() -> None:
     ended = [trial(best, float("nan")), trial(worse, 0.9), trial(best, 0.5), trial(best, 0.91)]
     assert regrets(PROBLEM, ended) == pytest.approx([nothing, off, off, 0])
     assert repeats(ended) == 2
+
+
+def test_parameters_that_exist() -> None:
+    """What depends on a missing parameter is missing too; a single value is always there."""
+    space = SearchSpace.model_validate({
+        "only": {"type": "choice", "values": ["x"]},
+        "a": {"type": "choice", "values": [1, 2], "when": {"only": "x"}},
+        "b": {"type": "choice", "values": [1, 2], "when": {"a": 1}},
+        "c": {"type": "int", "low": 1, "high": 3, "when": {"b": 2}},
+    })  # fmt: skip
+    assert existing(space, {"a": 1, "b": 2, "c": 3}) == {"a": 1, "b": 2, "c": 3}
+    assert existing(space, {"a": 2, "b": 2, "c": 3}) == {"a": 2}

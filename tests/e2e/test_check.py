@@ -37,6 +37,20 @@ def _halves(rows: int) -> dict[str, int]:
     return {"negative": rows // 2, "positive": rows // 2}
 
 
+def test_what_is_tried_first(hpo: Hpo) -> None:
+    """The configurations of the file, and what is published for the task."""
+    rate = {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}
+    path = hpo.folder / "study.toml"
+    write_study(path, {"strategy": "bayes", "space": {"learning_rate": rate}})
+    path.write_text(path.read_text() + "\n[[start]]\nlearning_rate = 2e-3\n")
+    ended = hpo("check", "--json")
+    assert ended.code == 0, ended.stderr
+    assert ended.json()["starts"] == [{"learning_rate": 2e-3}]
+    text = hpo("check").stdout
+    assert "start       learning_rate=0.002" in text
+    assert "learning_rate near 2e-05" in text
+
+
 def test_report_of_entities(hpo: Hpo) -> None:
     """NER: the tags are the labels, entities of each type are counted; so is the test split."""
     write_study(hpo.folder / "study.toml", NER)
@@ -57,6 +71,8 @@ def test_points_of_a_grid(hpo: Hpo) -> None:
     changes = {"strategy": "grid", "space": space, "training": None, "budget": None}
     write_study(hpo.folder / "study.toml", changes)
     assert hpo("check", "--json").json()["points"] == 6
+    (remark,) = hpo("check", "--json", "--set", "budget.trials=9").json()["notices"]
+    assert remark.startswith("budget.trials: 9")
     write_study(hpo.folder / "study.toml", {"strategy": "grid"})
     ended = hpo("check")
     assert (ended.code, "needs one of them" in ended.stderr) == (2, True)

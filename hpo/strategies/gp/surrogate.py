@@ -20,6 +20,10 @@ LENGTH_WIDTH = 0.8  # deviation of the logarithm of a length scale
 SIGNAL = (0.0, 0.7)  # of the signal's variance, in variances of the score
 NOISE = (math.log(1e-2), 1.0)  # of the noise's: a loose one explains everything as noise
 LEAST_NOISE = 1e-6
+JITTERS = (
+    0.0,
+    *(10.0**exponent for exponent in range(-6, 3)),
+)  # where rounding asks for more noise
 ITERATIONS = 25
 
 
@@ -119,6 +123,9 @@ class Surrogate:
         parameters: logarithms of the length scales (one a dimension), of the variance of the
             signal and of that of the noise, and the slopes of the trade; (P + 2 + R,).
         belief: what was expected of them.
+
+    Raises:
+        FloatingPointError: an observation is not finite.
     """
 
     def __init__(self, sample: Sample, parameters: Array, belief: Belief) -> None:
@@ -129,14 +136,14 @@ class Surrogate:
         self._places = belief.places(sample.inputs, parameters)
         covariance = self._signal * _matern(self._places, self._places)[0]
         covariance += _linear(terms, terms, belief.term)
-        jitter = 0.0
-        while True:
+        for jitter in JITTERS:
             noisy = covariance.copy()
             noisy.flat[:: len(noisy) + 1] += self.noise + sample.extra_noise + jitter
             self._factor, failed = dpotrf(noisy, lower=1)
             if not failed:
                 break
-            jitter = max(10 * jitter, 1e-6)
+        else:
+            raise FloatingPointError("found numbers that are not finite among the observations")
         rest = sample.scores - terms.sum(axis=1) * belief.term[0]
         half = dtrtrs(self._factor, rest, lower=1)[0]
         self._coefficients = dtrtrs(self._factor, half, lower=1, trans=1)[0]
