@@ -36,7 +36,7 @@ class Contender:
     adapter: str = "optuna_search.py"
     problems: int = ALL
     trials: int = 100
-    repeats: int = 5
+    repeats: int = 20
     needs: tuple[str, ...] = ()
 
     @property
@@ -62,7 +62,7 @@ CONTENDERS: Mapping[str, Contender] = {
     ),
     "gp": Contender(
         "gp: Optuna GPSampler", makers.gp, ("optuna", "torch", "scipy"),
-        problems=9, trials=50, repeats=1,
+        problems=9, trials=50, repeats=5,
     ),
     "cma-es": Contender(
         "Optuna CmaEsSampler", makers.cma_es, ("optuna", "cmaes"), needs=("cmaes",)

@@ -165,6 +165,22 @@ def test_every_second_turn_is_for_what_is_known_best() -> None:
     assert far_known.max() < far_sought.min()
 
 
+@pytest.mark.parametrize(("others", "turns"), [(3, {40, 42}), (4, {40, 41, 43})])
+def test_in_a_crowd_two_of_three_turns_are_for_what_is_known_best(
+    others: int, turns: set[int]
+) -> None:
+    """Where so many others look around already."""
+    space = Space((Dimension("float"), Dimension("float")))
+    past = history(space, 40)
+    elsewhere = np.array([[0.9, 0.9], [0.9, 0.6], [0.6, 0.9], [0.7, 0.7]])[:others]
+    crowd = History(past.rows, past.values, elsewhere)
+    rows = np.array([propose(space, crowd, NOTHING, 1, turn) for turn in range(40, 44)])
+    far = np.abs(rows - 0.2).max(axis=1)
+    known, sought = ([far[turn - 40] for turn in range(40, 44) if (turn in turns) is best]
+                     for best in (True, False))  # fmt: skip
+    assert max(known) < min(sought) / 2
+
+
 def test_a_prior_says_where_to_look() -> None:
     """What is expected, and nothing else, tells two sides of a space apart that scored alike."""
     space = Space((Dimension("float"), Dimension("float")))

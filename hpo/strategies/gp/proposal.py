@@ -30,8 +30,9 @@ from hpo.strategies.gp.warping import warp_by_source
 DESIGN = 3  # evenly spread trials after the start configurations
 DESIGN_TRUST = 0.5  # share of them that is drawn by the prior
 SETTLED = 24  # from here on every second trial is spent at the highest mean, which noise hides
+CROWD = 4  # or two of three, where so many others are being tried: these explore already
 VISIT = 3  # until then every third trial goes to the branch of the space that was tried least
-BESIDE = 0.05  # in all coordinates
+BESIDE = 0.025  # in all coordinates
 LISTED = 2048  # a space of so many configurations is searched one by one
 MODELLED = 300  # observations in the model at most: half of them the best, half drawn from the rest
 FITTED = 150  # of them, in the fit of its parameters
@@ -136,6 +137,8 @@ def _promising(
     """Yield configurations, the most promising first."""
     rng, index = turn
     tried = np.concatenate([history.rows[history.own()], history.pending])
+    crowded = len(history.pending) >= CROWD
+    exploits = index >= SETTLED and (index % 3 > 0 if crowded else index % 2 == 0)
     visits = space.size > LISTED and index < SETTLED and index % VISIT == 0
     branch = least_tried(space, tried) if visits else None
     model, best, tops = _model(space, history, prior, rng)
@@ -144,7 +147,7 @@ def _promising(
     def promise(rows: Array) -> Array:
         inputs = _inputs(space, prior, rows)
         chance = feasibility.log_chance(inputs)
-        if index >= SETTLED and index % 2 == 0:
+        if exploits:
             # The mean does not know what is being tried; half a chance costs less than a deviation.
             return np.where(_is_beside(rows, history.pending), -np.inf, model.mean(inputs) + chance)
         mean, deviation = model.predict(inputs)
