@@ -30,7 +30,8 @@ class Device:
         """Look at what this process sees; `cpu` leaves the GPUs alone."""
         if torch.cuda.is_available() and not cpu:
             return cls(torch.cuda.get_device_name(0), "cuda")
-        return cls(platform.processor() or platform.machine() or "cpu", "cpu")
+        machine = platform.processor() or platform.machine()
+        return cls(f"CPU ({machine})" if machine else "CPU", "cpu")
 
     def training_arguments(self, hidden_size: int) -> dict[str, Any]:
         """Return the training arguments that suit the device and a model of that width."""

@@ -90,7 +90,7 @@ def budget_of(study: StudyView) -> str:
     budget = study.spec.budget
     parts = [
         "" if budget.trials is None else count(budget.trials, "trial"),
-        "" if budget.hours is None else f"{budget.hours:g} h",
+        "" if budget.hours is None else f"{budget.hours:g} h ({duration(study.seconds)} spent)",
     ]
     return " or ".join(part for part in parts if part) or "no budget"
 

@@ -16,7 +16,7 @@ from hpo.leases import LEASE, Tickets
 from hpo.local_workers import LocalWorkers, raise_complaint, slots, worker_command
 from hpo.progress import Progress
 from hpo.signals import Stop
-from hpo.spec import StudyFile, StudySpec
+from hpo.spec import StudyFile, StudySpec, show
 from hpo.study import StudyView, slug, view
 from hpo.trials import RUN
 from hpo.warm_start import EarlierStudies, Overlap, find
@@ -223,7 +223,8 @@ def join(plan: Plan, progress: Progress, stop: Stop) -> Joined:
     study = storage.create_or_attach(
         opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
         first={storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder)},
-        update=not plan.joins, extends=partial(_extends, prepared.strategy),
+        update=None if plan.joins else partial(_say_new_budget, plan.file.spec, progress),
+        extends=partial(_extends, prepared.strategy),
     )  # fmt: skip
     with storage.told(opened.engine.url):
         _reopen(plan, opened, progress)
@@ -323,6 +324,15 @@ def _check_warm_start(plan: Plan, opened: "RDBStorage", progress: Progress) -> N
             for earlier in find(opened, plan.file.spec, plan.name):
                 overlap = Overlap.of(earlier, plan.file.spec.search_space())
                 progress.note(f"warm start: {taught(overlap)}")
+
+
+def _say_new_budget(new: StudySpec, progress: Progress, stored: StudySpec) -> None:
+    """Say so where the file has another budget than the study: it becomes everybody's."""
+    now, before = new.budget.model_dump(), stored.budget.model_dump()
+    changed = [f"{key} = {show(now[key])}" for key in now if now[key] != before[key]]
+    former = [f"{key} = {show(before[key])}" for key in now if now[key] != before[key]]
+    if changed:
+        progress.note(f"the study's budget was {', '.join(former)}; now {', '.join(changed)}")
 
 
 def _reopen(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:

@@ -254,7 +254,7 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
     direction: Literal["maximize", "minimize"],
     facts: dict[str, Any],
     first: dict[str, Any] | None = None,
-    update: bool = True,
+    update: Callable[[StudySpec], None] | None = lambda _stored: None,
     extends: Callable[[StudySpec, StudySpec], bool] = lambda _stored, _new: False,
 ) -> optuna.Study:
     """Create a study with its specification, or attach to the one that has the same.
@@ -266,7 +266,8 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
         direction: whether a larger or a smaller objective is better.
         facts: whatever else its trials must agree on, such as the fingerprint of the data.
         first: what else is stored by whoever creates the study.
-        update: store what may change, such as the budget.
+        update: is told the stored specification, before what may change of it, such as the budget,
+            is stored anew; None leaves it as it is.
         extends: says whether a specification that differs from the stored one merely adds to it,
             and may take its place.
 
@@ -321,7 +322,8 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
                 + "\n  ".join(differences)
                 + "\nGive this one another name (--name), or put back what was changed."
             )
-        if update:
+        if update is not None:
+            update(stored_spec)
             study.set_user_attr(SPEC, spec.to_json())
         return study
 

@@ -66,6 +66,13 @@ def test_a_grid_is_done_after_its_points() -> None:
     )  # fmt: skip
 
 
+def test_a_budget_of_hours_says_how_many_are_spent() -> None:
+    """Beside the trials, if it has both."""
+    seen = study(trial(0, 0.5))
+    spec = parse({**seen.spec.to_json(), "budget": {"trials": 4, "hours": 2.5}}, "x")
+    assert display.budget_of(replace(seen, spec=spec)) == "4 trials or 2.5 h (2 min 30 s spent)"
+
+
 def test_tables_show_names_as_they_are() -> None:
     """Brackets in names are no markup, in title, headings and cells."""
     seen = study(trial(0, 0.5, params={"learning_rate": "[/red]x"}), trial(1, None))

@@ -49,6 +49,8 @@ def test_run_continue_extend_refuse(hpo: Hpo) -> None:
     more = hpo("run", "films.toml", "--json", "--trials", "3")
     assert more.json()["trials"] == {"COMPLETE": 3}
     assert more.stderr.count("started") == 1
+    assert "the study's budget was trials = 2; now trials = 3" in more.stderr
+    assert "budget was" not in again.stderr
 
     write_study(hpo.folder / "films.toml", {"seed": 8, "training": {"weight_decay": 0.5}})
     refused = hpo("run", "films.toml", "--json")
