@@ -2,12 +2,16 @@
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
 
+from hpo.errors import StorageError
+
+PASSWORD_FILE = "HPO_STORAGE_PASSWORD_FILE"  # noqa: S105 - the name of a variable
 # A worker that is stopped within a transaction would keep all others from creating trials.
 _NOT_FOR_EVER = "-c idle_in_transaction_session_timeout=30s"
 # A server that is gone without a word is noticed in half a minute, and not in a quarter of an hour.
@@ -20,6 +24,37 @@ _ANSWERS = {
 _POOL = {"pool_size": 1, "max_overflow": 3, "pool_pre_ping": True}
 IDLE = 3.0  # seconds after which the last one is closed, too: a training may take hours
 _used: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()  # when one was last given back
+
+
+def with_password(url: URL) -> URL:
+    """Return a URL with the password of the file that `HPO_STORAGE_PASSWORD_FILE` names.
+
+    A URL that says how to get in keeps its own; where neither does, libpq asks `PGPASSWORD`,
+    `PGPASSFILE` and `~/.pgpass`. Others may read the file: the secrets of Docker and Kubernetes
+    are open to all within a container.
+
+    Raises:
+        StorageError: the file is missing, cannot be read, is empty or holds more than a password.
+    """
+    named = os.environ.get(PASSWORD_FILE)
+    if not named or url.password is not None or {"password", "passfile"} & set(url.query):
+        return url
+    expected = "expected the path of a file that holds the password, and nothing else"
+    try:
+        text = Path(named).read_text(encoding="utf-8")
+    except (PermissionError, IsADirectoryError) as error:
+        raise StorageError(
+            f"{PASSWORD_FILE}: {named} cannot be read: {error.strerror}; {expected}"
+        ) from None
+    except (OSError, ValueError):  # not shown: it may be the password itself
+        raise StorageError(
+            f"{PASSWORD_FILE}: found no text file of that name; {expected}"
+        ) from None
+    password = text.removesuffix("\n").removesuffix("\r")
+    if not password or set(password) & set("\n\r\0"):
+        found = "several lines" if password else "nothing"
+        raise StorageError(f"{PASSWORD_FILE}: found {found} in {named}; {expected}")
+    return url.set(password=password)
 
 
 def connect_args(url: URL) -> dict[str, Any]:

@@ -1,12 +1,15 @@
--- Roles for a database that a team shares. Run once, as its owner, behind `hpo storage init`:
+-- Roles for a database that a team shares. Run as its owner, behind `hpo storage init`; once more
+-- does no harm:
 --
 --     psql "$HPO_STORAGE" -v worker=hpo_worker -v reader=hpo_reader -f roles.sql
 --
--- A worker takes tickets and writes trials; it drops, alters and deletes nothing. A reader sees all
--- (`hpo status`, a dashboard). Give each a password of its own: \password hpo_worker
+-- A worker submits studies, takes tickets and writes trials; it drops, alters and deletes nothing. A
+-- reader sees all (`hpo status`, a dashboard). Give each a password of its own: \password hpo_worker
 
-CREATE ROLE :"worker" LOGIN;
-CREATE ROLE :"reader" LOGIN;
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM (VALUES (:'worker'), (:'reader')) AS wanted (name)
+WHERE name NOT IN (SELECT rolname FROM pg_roles)
+\gexec
 
 GRANT USAGE ON SCHEMA public TO :"worker", :"reader";
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO :"worker", :"reader";

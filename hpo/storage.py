@@ -95,7 +95,7 @@ def _parse(url: str) -> URL:
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         # SQLAlchemy 2.1 takes a plain `postgresql://` for psycopg 3; psycopg2 is what we ship.
-        return parsed.set(drivername="postgresql+psycopg2")
+        return postgresql.with_password(parsed.set(drivername="postgresql+psycopg2"))
     if backend != "sqlite":
         raise StorageError(
             f"storage: found {backend}; expected sqlite:///path or postgresql://user@host/database"

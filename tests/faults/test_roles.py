@@ -13,6 +13,7 @@ from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import make_url
 
 from hpo import storage
+from hpo.leases import Tickets
 from hpo.storage_check import check
 from tests.faults.field import NAME, Field
 from tests.postgres import Server
@@ -39,10 +40,11 @@ def names(owned: Field, postgres: Server) -> Iterator[dict[str, str]]:
     variables = [f"--set={role}={name}" for role, name in made.items()]
     said = owned.start_alone("storage", "roles").end()
     assert said.stdout == ROLES.read_text(encoding="utf-8")
-    subprocess.run(
-        [postgres.bin / "psql", owned.url, "--quiet", "--set=ON_ERROR_STOP=1", *variables],
-        input=said.stdout, text=True, check=True,
-    )  # fmt: skip
+    for _ in range(2):  # the second time there is nothing left to do
+        subprocess.run(
+            [postgres.bin / "psql", owned.url, "--quiet", "--set=ON_ERROR_STOP=1", *variables],
+            input=said.stdout, text=True, check=True,
+        )  # fmt: skip
     yield made
     with psycopg2.connect(owner) as connection, connection.cursor() as cursor:
         for name in made.values():
@@ -79,6 +81,19 @@ def test_a_worker_works_and_destroys_nothing(owned: Field, names: dict[str, str]
     assert check(owned.url).is_fit()
     owned.url = owner
     owned.check(4)
+
+
+def test_a_worker_submits(owned: Field, names: dict[str, str]) -> None:
+    """It makes studies, too, and changes their budget; tickets of deleted ones are the owner's."""
+    opened = storage.open_storage(owned.url)
+    orphans = Tickets(opened.engine, "deleted", worker="")
+    orphans.issue([None])
+    owned.url = url_of(owned, names["worker"])
+    said = owned.start("submit", str(owned.write(3)), "--name", "submitted", "--priority", "1")
+    assert said.end().code == 0, said.said()
+    assert owned.start("set", "submitted", "--trials", "4").end().code == 0
+    assert len(orphans.view()) == 1
+    opened.engine.dispose()
 
 
 def test_a_reader_reads(owned: Field, names: dict[str, str]) -> None:
