@@ -25,6 +25,12 @@ from tests.postgres_programs import (
 )
 
 PATIENCE = 120.0  # seconds; a limit for what hangs, nothing waits that long
+# Who must give a password: whoever comes by TCP, but for the administrator of the tests.
+_GUARDED = """
+local all all trust
+host all postgres 127.0.0.1/32 trust
+host all all 127.0.0.1/32 scram-sha-256
+"""
 _SOCKET_BYTES = 100  # what a path of a socket may have on any system, and a little less
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -150,6 +156,11 @@ class OwnServer(Server):
         if self._keeper.returncode is None:
             self._keeper.communicate(timeout=PATIENCE)
         shutil.rmtree(self.folder, ignore_errors=True)  # where only its owner may delete it
+
+    def ask_for_passwords(self) -> None:
+        """Let nobody but the administrator in by TCP who gives no password."""
+        (self.folder / "data" / "pg_hba.conf").write_text(_GUARDED, encoding="utf-8")
+        self.pg_ctl("reload")
 
     def restart(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Restart it: `fast` ends all connections, `immediate` is a crash with recovery."""

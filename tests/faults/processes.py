@@ -118,21 +118,12 @@ def _run(arguments: list[str], folder: Path, env: Mapping[str, str]) -> None:
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT)
         os.dup2(descriptor, number)
         os.close(descriptor)
-    _install_plugin(folder)
+    scripted.install(folder / "site")
+    sys.path.insert(0, str(folder / "site"))
     _arm()
     from hpo.cli import main
 
     main.main(args=arguments, prog_name="hpo")
-
-
-def _install_plugin(folder: Path) -> None:
-    """Install the task as a package of somebody else's would be."""
-    info = folder / "site" / "scripted-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted\nVersion: 1.0\n")
-    point = f"{scripted.SCRIPTED.name} = {scripted.__name__}:SCRIPTED"
-    (info / "entry_points.txt").write_text(f"[hpo.tasks]\n{point}\n")
-    sys.path.insert(0, str(folder / "site"))
 
 
 def _arm() -> None:

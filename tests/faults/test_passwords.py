@@ -23,11 +23,6 @@ from tests.postgres import OwnServer, private_server
 
 CANARY = "c4n4ry"
 PASSWORD = CANARY + r" é@:/%?\'"  # whatever a way must escape
-RULES = """
-local all all trust
-host all postgres 127.0.0.1/32 trust
-host all all 127.0.0.1/32 scram-sha-256
-"""
 OURS = ("HPO_STORAGE", PASSWORD_FILE)  # the others are libpq's: no line of ours sees them
 WAYS = (*OURS, "PGPASSWORD", "PGPASSFILE", "HOME")
 ANSWERS = (
@@ -74,8 +69,7 @@ class Guarded:
 def server() -> Iterator[OwnServer]:
     """A server that lets nobody but its administrator in without a password."""
     with private_server(password_encryption="scram-sha-256") as own:
-        (own.folder / "data" / "pg_hba.conf").write_text(RULES, encoding="utf-8")
-        own.pg_ctl("reload")
+        own.ask_for_passwords()
         yield own
 
 
