@@ -3,12 +3,22 @@
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mountinfo")
-_REMOTE = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "gpfs", "lustre", "ncpfs", "nfs", "smb")
+# The beginnings of types; `fuse.` is that of sshfs, GlusterFS and many more.
+_REMOTE = (
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.", "gfs2", "gpfs", "lustre", "ncpfs",
+    "nfs", "ocfs2", "orangefs", "panfs", "pvfs2", "smb", "vboxsf", "virtiofs", "wekafs",
+)  # fmt: skip
 
 
 def is_remote(path: Path) -> bool:
     """Say whether a path is on a file system that other machines may use too, where known."""
-    return _kind(path.resolve()).startswith(_REMOTE)
+    return bool(remote_kind(path))
+
+
+def remote_kind(path: Path) -> str:
+    """Return the type of the file system that a path is on, if other machines may use it too."""
+    kind = _kind(path.resolve())
+    return kind if kind.startswith(_REMOTE) else ""
 
 
 def _kind(path: Path) -> str:

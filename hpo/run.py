@@ -1,7 +1,7 @@
 """Run a study: create it or attach to it, and work on it until the budget is spent."""
 
 import json
-import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from hpo.strategies import Strategy
     from hpo.turn import Terms
     from hpo.worker import Worker
+
+_PROBE = 1 << 20  # bytes that must fit in the output folder, which is little beside any checkpoint
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,8 @@ def join(plan: Plan, progress: Progress, stop: Stop) -> Joined:
     prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
     _make_folder(plan.folder)
     opened = storage.open_storage(plan.storage_url)
+    if doubt := storage.doubt(opened):
+        progress.note(doubt)
     _check_warm_start(plan, opened, progress)
     progress.preparing("reading the data")
     facts = prepared.load()
@@ -345,8 +349,8 @@ def _reopen(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(None, "no permission to write")
+        with tempfile.TemporaryFile(dir=folder) as probe:  # rights alone know of no full disk
+            probe.write(bytes(_PROBE))
     except OSError as error:
         raise BadInput(f"--output: {folder} cannot be written: {error.strerror}") from None
 

@@ -28,6 +28,7 @@ from sqlalchemy.pool import NullPool
 from hpo import postgresql
 from hpo.binding import BindingStorage
 from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
+from hpo.filesystems import remote_kind
 from hpo.leases import STUDY_ID, TABLE, create_table, drop_orphans
 from hpo.outages import persisting
 from hpo.patience import patience
@@ -416,6 +417,26 @@ def spec_of(name: str, attrs: Mapping[str, Any]) -> StudySpec:
         raise StorageError(
             f"study {name!r}: was stored by another version of hpo; this one cannot read {keys}"
         ) from None
+
+
+def doubt(storage: RDBStorage) -> str:
+    """Return what to tell of a storage that works here, and may not where several machines do.
+
+    It is no reason to refuse: one machine may well have its files on a server.
+    """
+    url = storage.engine.url
+    path = Path(str(url.database))
+    if url.get_backend_name() != "sqlite" or not (kind := remote_kind(path)):
+        return ""
+    return (
+        f"storage {shown(url)}: found SQLite on a file system that machines share ({kind}), whose "
+        "locks may fail; expected workers of one machine alone, or PostgreSQL"
+        + (
+            "; what is written goes to a log that no other machine sees"
+            if logs_changes(path)
+            else ""
+        )
+    )
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class Findings:
         lease: whether a ticket could be claimed, renewed and settled.
         workers: how many more can be connected at the same time; None where that has no limit.
         missing: rights that a worker would lack.
+        doubt: what may go wrong although all is well here; see `storage.doubt`.
     """
 
     url: str
@@ -54,6 +55,7 @@ class Findings:
     lease: bool
     workers: int | None = None
     missing: list[str] = field(default_factory=list)
+    doubt: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -76,6 +78,7 @@ class Findings:
             f"  lease       {lease}",
             *([] if self.workers is None else [f"  workers     {self.workers} more at a time"]),
             *(f"  missing     {right}" for right in self.missing),
+            *([f"  doubt       {self.doubt}"] if self.doubt else []),
         ]
 
 
@@ -94,6 +97,7 @@ def check(url: str) -> Findings:
             round_trip=_round_trip(engine),
             clock=now(engine) - time.time(),
             lease=False,
+            doubt=storage.doubt(opened),
         )
         if engine.name == "postgresql":
             findings.workers, findings.missing = _postgresql(engine)

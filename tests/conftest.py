@@ -76,26 +76,47 @@ def opened(database_url: str) -> "Iterator[BindingStorage]":
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+def mounted() -> Iterator[Callable[..., None]]:
+    """Mount something on a folder, or change how: the arguments of `mount`, its folder last."""
+    points: list[str] = []
+
+    def mount(*arguments: str) -> None:
+        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            reason = f"nothing can be mounted here: {done.stderr.strip()}"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        if arguments[-1] not in points:
+            points.append(arguments[-1])
+
+    yield mount
+    for point in points:
+        subprocess.run(["umount", "--lazy", point], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, mounted: Callable[..., None]) -> Callable[[str], Path]:
     """Mount file systems of a given size."""
-    mounted: list[Path] = []
 
     def mount(size: str) -> Path:
         folder = tmp_path / "small" / size
         folder.mkdir(parents=True)
-        line = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            reason = f"a small file system cannot be mounted here: {done.stderr.strip()}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        mounted.append(folder)
+        mounted("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
         return folder
 
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    return mount
+
+
+@pytest.fixture
+def read_only(mounted: Callable[..., None]) -> Callable[[Path], None]:
+    """Let nobody write below a folder, not even root."""
+
+    def protect(folder: Path) -> None:
+        mounted("--bind", str(folder), str(folder))
+        mounted("-o", "remount,bind,ro", str(folder))
+
+    return protect
 
 
 def write_rows(folder: Path, splits: Mapping[str, list[dict[str, Any]]]) -> Path:
