@@ -50,8 +50,8 @@ def with_password(url: URL) -> URL:
         raise StorageError(
             f"{PASSWORD_FILE}: found no text file of that name; {expected}"
         ) from None
-    password = text.removesuffix("\n").removesuffix("\r")
-    if not password or set(password) & set("\n\r\0"):
+    password = text.removesuffix("\n")
+    if not password or set(password) & set("\n\0"):
         found = "several lines" if password else "nothing"
         raise StorageError(f"{PASSWORD_FILE}: found {found} in {named}; {expected}")
     return url.set(password=password)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg2
@@ -202,17 +203,19 @@ def test_a_folder_in_place_of_the_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("content", "query"),
-    [(PASSWORD, ""), (f"{PASSWORD}\n", ""), (f"{PASSWORD}\r\n", ""), ("wrong", "password")],
-)
+    ("content", "in_url"),
+    [(PASSWORD, {}), (f"{PASSWORD}\n", {}), (f"{PASSWORD}\r\n", {}),
+     ("wrong", {"password": PASSWORD}), ("wrong", {"query": {"password": PASSWORD}})],
+)  # fmt: skip
 def test_which_password_counts(
-    guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, query: str
-) -> None:
+    guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    content: str, in_url: dict[str, Any],
+) -> None:  # fmt: skip
     """That of the URL, then that of the file, whatever ends its line, then libpq's own."""
     (tmp_path / "password").write_bytes(content.encode())
     monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "password"))
     monkeypatch.setenv("PGPASSWORD", "wrong")
-    url = make_url(guarded.url).update_query_dict({query: PASSWORD} if query else {})
+    url = make_url(guarded.url).set(**in_url)
     open_storage(url.render_as_string(hide_password=False)).engine.dispose()
 
 
