@@ -22,20 +22,16 @@ from hpo.options import (
     STORAGE,
     STRATEGY,
     WARM_START,
+    console,
     example,
     print_json,
     url_of,
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from hpo.progress import Progress
     from hpo.run import Plan
     from hpo.study import StudyView
-
-
-_ENDLESS = 10_000  # columns; a table takes as many as it needs
 
 
 class Commands(click.Group):
@@ -271,15 +267,15 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
 
     from hpo.display import budget_of, holder, trial_table
 
-    console = _console()
-    console.print(trial_table(study, study.name, rows=1000))
+    out = console()
+    out.print(trial_table(study, study.name, rows=1000))
     counts = ", ".join(f"{count} {state}" for state, count in study.counts.items()) or "no trial"
-    console.print(f"{study.condition}: {counts}; budget: {budget_of(study)}", highlight=False)
+    out.print(f"{study.condition}: {counts}; budget: {budget_of(study)}", highlight=False)
     for where, why in study.refusals.items():
-        console.print(Text(f"left to others by {where}: {why}"))
+        out.print(Text(f"left to others by {where}: {why}"))
     for ticket in study.tickets:
         if ticket.worker is not None and (ticket.state != "done" or ticket.epoch > 1):
-            console.print(Text(holder(ticket)))
+            out.print(Text(holder(ticket)))
 
 
 @main.command(epilog=example("hpo best demo-ner-bayes --json"))
@@ -312,7 +308,7 @@ def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa
         return
     from hpo.display import study_table
 
-    _console().print(study_table(studies))
+    console().print(study_table(studies))
 
 
 @main.command(epilog=example("hpo submit study.toml --strategy bayes --priority 5"))
@@ -357,7 +353,9 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     click.echo(f"study {plan.name} is queued; `hpo worker` without a name serves it")
 
 
-for command in (service.pause, service.resume, service.stop, service.set_, service.storage_):
+for command in (
+    service.pause, service.resume, service.stop, service.set_, service.workers_, service.storage_,
+):  # fmt: skip
     main.add_command(command)
 
 
@@ -378,14 +376,6 @@ def _print_conclusion(study: "StudyView", storage_url: str, output: Path, as_jso
 
     more = _command("status", study.name, storage_url, output)
     print_json(study.to_json()) if as_json else click.echo(conclusion(study, more))
-
-
-def _console() -> "Console":
-    """Return what tables are printed on: in a pipe or a file no line is broken."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=_ENDLESS)
 
 
 def _command(verb: str, name: str, storage_url: str, output: Path) -> str:

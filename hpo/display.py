@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.leases import TicketView
+from hpo.pool_view import WorkerView
 from hpo.study import StudyView
 from hpo.trials import TrialResult
 from hpo.workers import is_gone, shown
@@ -151,6 +152,27 @@ def study_table(studies: list[StudyView]) -> Table:
             duration(study.seconds),
             "" if left is None else duration(left),
             *([str(study.priority)] if ranked else []),
+        )
+    return table
+
+
+def worker_table(pool: list[WorkerView]) -> Table:
+    """Return one line a worker."""
+    table = _table()
+    headings = ["worker", "device", "state", "study", "trial", "since", "last sign", "lease"]
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for each in pool:
+        serves = f"only {each.serves}" if each.serves else ""
+        table.add_row(
+            Text(shown(each.worker)),
+            Text(each.device or ""),
+            each.doing,
+            Text(each.study or serves),
+            "" if each.trial is None else str(each.trial),
+            "" if each.since is None else duration(each.since),
+            "" if each.idle is None else f"{duration(each.idle)} ago",
+            "" if each.lease is None else duration(each.lease),
         )
     return table
 

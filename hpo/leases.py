@@ -60,7 +60,7 @@ LEASE = 60.0  # seconds; a worker that is gone is noticed after this at the late
 
 STUDY_ID = "hpo:id"  # the study's attribute that says whose tickets are its own
 TABLE = "hpo_tickets"
-_TABLE = Table(
+TICKETS = Table(
     TABLE,
     MetaData(),
     Column("study", String(32), primary_key=True),  # its id; Optuna's numbers may come again
@@ -76,7 +76,7 @@ _TABLE = Table(
     Column("progressed_at", Float(53)),  # of the holder before
     Column("trial_id", Integer),  # Optuna's, of the latest attempt
 )
-_T = _TABLE.c
+_T = TICKETS.c
 Index("hpo_tickets_open", _T.study, _T.number, postgresql_where=_T.state != DONE,
       sqlite_where=_T.state != DONE)  # fmt: skip
 _ATTRS = table("study_user_attributes", column("key"), column("value_json"))  # Optuna's
@@ -91,7 +91,7 @@ _STUDY_EXISTS = exists().where(_STUDY)
 _LOCK_STUDY = select(_ATTRS.c.key).where(_STUDY).with_for_update()
 _CONFIRM = select(_T.number).where(_MINE, _STUDY_EXISTS).with_for_update()
 _BIND = (
-    update(_TABLE)
+    update(TICKETS)
     # Not where another trial is noted already: Optuna creates a second one if it got no answer to
     # the first commit, which the server may have done.
     .where(
@@ -99,7 +99,7 @@ _BIND = (
     )
     .values(trial_id=bindparam("now"))
 )
-_NOW: dict[str, ColumnElement[float]] = {
+CLOCK: dict[str, ColumnElement[float]] = {
     "postgresql": literal_column("extract(epoch from clock_timestamp())", Float),
     "sqlite": literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float),
 }
@@ -159,7 +159,7 @@ class TicketView:
 
 def create_table(engine: Engine) -> None:
     """Create the table where there is none; call it behind the lock that guards the schema."""
-    _TABLE.create(engine, checkfirst=True)
+    TICKETS.create(engine, checkfirst=True)
 
 
 def drop_orphans(connection: Connection) -> None:
@@ -174,7 +174,7 @@ def drop_orphans(connection: Connection) -> None:
         return
     ids = select(_ATTRS.c.value_json).where(_ATTRS.c.key == STUDY_ID)
     quoted = literal('"') + _T.study + literal('"')  # as JSON has it
-    connection.execute(delete(_TABLE).where(quoted.not_in(ids)))
+    connection.execute(delete(TICKETS).where(quoted.not_in(ids)))
 
 
 class Tickets:
@@ -198,13 +198,13 @@ class Tickets:
         self.worker = worker
         self.device = device
         self.lease = lease
-        self._now = _NOW[engine.dialect.name]
+        self._now = CLOCK[engine.dialect.name]
         # To build a statement takes longer than to run it.
         self._claims: dict[int | None, Any] = {}
-        self._settle = update(_TABLE).where(_MINE).values(state=DONE, lease_until=None)
-        self._hand_back = update(_TABLE).where(_MINE).values(state=WAITING, lease_until=None)
+        self._settle = update(TICKETS).where(_MINE).values(state=DONE, lease_until=None)
+        self._hand_back = update(TICKETS).where(_MINE).values(state=WAITING, lease_until=None)
         self._renew = (
-            update(_TABLE)
+            update(TICKETS)
             .where(_MINE, _STUDY_EXISTS)
             .values(
                 lease_until=self._now + lease,
@@ -254,7 +254,7 @@ class Tickets:
             from sqlalchemy.dialects.postgresql import insert as insert_or_leave
         else:
             from sqlalchemy.dialects.sqlite import insert as insert_or_leave  # type: ignore[assignment]
-        return insert_or_leave(_TABLE).on_conflict_do_nothing()
+        return insert_or_leave(TICKETS).on_conflict_do_nothing()
 
     @persistent
     def take(self, number: int) -> Ticket | None:
@@ -289,7 +289,7 @@ class Tickets:
         """Hand back what this worker holds without knowing it: the answer was lost."""
         if is_repetition():
             mine = (_T.study == self.study, _T.state == HELD, _T.worker == self.worker)
-            connection.execute(update(_TABLE).where(*mine).values(state=WAITING, lease_until=None))
+            connection.execute(update(TICKETS).where(*mine).values(state=WAITING, lease_until=None))
 
     def _claim(self, which: ColumnElement[bool]) -> Any:
         free = or_(_T.state == WAITING, and_(_T.state == HELD, _T.lease_until < self._now))
@@ -303,7 +303,7 @@ class Tickets:
             .with_for_update(skip_locked=True)
         )
         return (
-            update(_TABLE)
+            update(TICKETS)
             .where(_T.study == self.study, _T.number == first.scalar_subquery())
             .values(
                 state=HELD,
@@ -369,7 +369,7 @@ class Tickets:
             return 0
         with self.engine.begin() as connection:
             done = connection.execute(
-                update(_TABLE)
+                update(TICKETS)
                 .where(_T.study == self.study, _T.state == HELD, _T.worker.in_(gone))
                 .where(_T.lease_until > 0)
                 .values(**values)
@@ -464,7 +464,7 @@ def _view(row: Any) -> TicketView:
 def now(engine: Engine) -> float:
     """Return the time by the clock of a database, in seconds since 1970."""
     with reading(), engine.begin() as connection:
-        found: float = connection.scalar(select(_NOW[engine.dialect.name])) or 0.0
+        found: float = connection.scalar(select(CLOCK[engine.dialect.name])) or 0.0
     return found
 
 

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 RUNS = Path("runs")
 AS_JSON = "hpo.as_json"
+_ENDLESS = 10_000  # columns; a table takes as many as it needs
 
 
 def note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001
@@ -19,6 +23,14 @@ def note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # n
 def print_json(found: dict[str, Any]) -> None:
     """Print what a script reads."""
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def console() -> "Console":
+    """Return what tables are printed on: in a pipe or a file no line is broken."""
+    from rich.console import Console
+
+    found = Console()
+    return found if found.is_terminal else Console(width=_ENDLESS)
 
 
 def example(*lines: str) -> str:

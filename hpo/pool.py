@@ -15,10 +15,12 @@ from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo import storage
+from hpo import storage, workers
 from hpo.errors import HpoError, StorageError, StudyFailed
+from hpo.keeper import in_haste
 from hpo.leases import HELD, WAITING, view_tickets
 from hpo.orders import priority_of, refused, state_of
+from hpo.presence import Presence
 from hpo.progress import Progress
 from hpo.signals import Stop
 from hpo.worker import Turned, Worker
@@ -59,6 +61,7 @@ class Pool:
         self._join = join
         self._progress = progress
         self._stop = stop
+        self._presence = Presence(opened.engine, workers.here())
         self._workers: OrderedDict[str, Worker] = OrderedDict()
         self._over: dict[str, tuple[object, ...]] = {}
         self._refused: dict[str, float] = {}  # until when, by the monotonic clock
@@ -70,11 +73,18 @@ class Pool:
             HandedBack, KeyboardInterrupt: a signal.
             StorageError: the storage is away for too long.
         """
+        try:
+            self._serve()
+        finally:
+            in_haste(self._presence.leave)
+
+    def _serve(self) -> None:
         pause, told = _POLL[0], False
         while True:
             self._stop.leave()
             with storage.told(self._opened.engine.url):
                 worked = self._work_once()
+                self._presence.note(idle=not worked, device=self._device())
             if worked:
                 pause, told = _POLL[0], False
                 continue
@@ -89,6 +99,11 @@ class Pool:
         worker = next(reversed(self._workers.values()), None)
         if worker is not None:
             worker.leave_at_once()
+
+    def _device(self) -> str | None:
+        """Return where the latest trials ran; to ask for it may take memory of a GPU."""
+        worker = next(reversed(self._workers.values()), None)
+        return None if worker is None else worker.tickets.device
 
     def _work_once(self) -> bool:
         for candidate in sorted(self._candidates(), key=_Candidate.rank):

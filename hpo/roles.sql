@@ -3,8 +3,9 @@
 --
 --     psql "$HPO_STORAGE" -v worker=hpo_worker -v reader=hpo_reader -f roles.sql
 --
--- A worker submits studies, takes tickets and writes trials; it drops, alters and deletes nothing. A
--- reader sees all (`hpo status`, a dashboard). Give each a password of its own: \password hpo_worker
+-- A worker submits studies, takes tickets and writes trials; it drops, alters and deletes nothing, but
+-- for lines of the list of workers. A reader sees all (`hpo status`, a dashboard). Give each a password
+-- of its own: \password hpo_worker
 
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM (VALUES (:'worker'), (:'reader')) AS wanted (name)
@@ -19,4 +20,5 @@ GRANT INSERT, UPDATE ON
     trials, trial_params, trial_values, trial_intermediate_values,
     trial_user_attributes, trial_system_attributes, hpo_tickets
 TO :"worker";
+GRANT INSERT, UPDATE, DELETE ON hpo_workers TO :"worker";
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO :"worker";

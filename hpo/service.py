@@ -1,4 +1,4 @@
-"""The commands by which people tell a study's workers what to do, wherever those run."""
+"""The commands by which people see workers, and tell them what to do, wherever those run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.errors import BadInput, StorageError
-from hpo.options import EXACT_NAME, JSON, OUTPUT, PRIORITY, STORAGE, example, print_json, url_of
+from hpo.options import (
+    EXACT_NAME,
+    JSON,
+    OUTPUT,
+    PRIORITY,
+    STORAGE,
+    console,
+    example,
+    print_json,
+    url_of,
+)
 
 if TYPE_CHECKING:
     from hpo.orders import State
@@ -88,6 +98,29 @@ def set_(
         "" if priority is None else f"its priority is {priority}",
     ]
     click.echo(f"study {name}: {', '.join(filter(None, said))}")
+
+
+@click.command("workers", epilog=example("hpo workers --storage postgresql://me@host/hpo"))
+@STORAGE
+@OUTPUT
+@JSON
+def workers_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
+    """List the workers of a storage: what each does, and what it cannot serve.
+
+    One that was lost, by kill -9 or with its machine, is listed for an hour.
+    """
+    from hpo.pool_view import list_workers
+
+    found = list_workers(url_of(storage_url, output))
+    if as_json:
+        print_json({"workers": [each.to_json() for each in found]})
+        return
+    from hpo.display import worker_table
+
+    console().print(worker_table(found) if found else "no worker is there")
+    refused = {(each.machine, *said) for each in found for said in each.refused.items()}
+    for where, study, why in sorted(refused):
+        click.echo(f"study {study} is left to others by {where}: {why}")
 
 
 def _say(name: str, now: "State", storage_url: str, as_json: bool) -> None:  # noqa: FBT001

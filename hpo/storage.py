@@ -22,14 +22,14 @@ from optuna.storages import RDBStorage
 from pydantic import ValidationError
 from sqlalchemy import Engine, create_engine, func, inspect, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from hpo import postgresql
+from hpo import leases, postgresql, presence
 from hpo.binding import BindingStorage
 from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
 from hpo.filesystems import remote_kind
-from hpo.leases import STUDY_ID, TABLE, create_table, drop_orphans
+from hpo.leases import STUDY_ID, drop_orphans
 from hpo.outages import persisting
 from hpo.patience import patience
 from hpo.plugins import nearest
@@ -51,6 +51,7 @@ _WITHOUT_LOG = 60.0  # seconds that whoever uses SQLite waits for another one
 _CREATION = 60.0  # seconds that creating tables or a study may take somebody else
 START = 30.0  # seconds for which a server may be away when a worker starts
 _LAST_TABLE = "alembic_version"  # where it is, Optuna's others are, with their version
+_OURS = (leases.TABLE, presence.TABLE)  # beside Optuna's
 _SCHEMA_LOCK = int.from_bytes(b"hpo:make")  # any number that no one else uses in the database
 
 
@@ -140,7 +141,7 @@ def _open_sqlite(url: URL, *, create: bool) -> BindingStorage:
         with _one_at_a_time(url):
             log_changes(path)
             storage = _sqlite_storage(url)
-            create_table(storage.engine)
+            _create_our_tables(storage.engine)
     _check_schema(storage)
     serialise_writers(storage.engine)
     return storage
@@ -158,7 +159,12 @@ def _sqlite_storage(url: URL, *, skip_table_creation: bool = False) -> BindingSt
 
 
 def _has_all_tables(engine: Engine) -> bool:
-    return {_LAST_TABLE, TABLE} <= set(inspect(engine).get_table_names())
+    return {_LAST_TABLE, *_OURS} <= set(inspect(engine).get_table_names())
+
+
+def _create_our_tables(engine: Engine) -> None:
+    leases.create_table(engine)
+    presence.create_table(engine)
 
 
 def _open_postgresql(url: URL, *, create: bool) -> BindingStorage:
@@ -171,12 +177,17 @@ def _open_postgresql(url: URL, *, create: bool) -> BindingStorage:
     tables = inspect(engine).get_table_names()
     if not create and _LAST_TABLE not in tables:
         raise StorageError(f"storage {shown(url)}: found no studies; nothing has been run")
-    if not create or {_LAST_TABLE, TABLE} <= set(tables):
+    missing = {_LAST_TABLE, *_OURS} - set(tables)
+    if not create or not missing:
         storage = opened(skip_table_creation=True)
     else:
         with _one_at_a_time(url):
-            storage = opened()
-            create_table(storage.engine)
+            # A storage may be older than the list of workers, and who opens it not be allowed to
+            # make tables: it is worked on without, until somebody comes who is.
+            is_older = missing == {presence.TABLE}
+            storage = opened(skip_table_creation=is_older)
+            with suppress(*([ProgrammingError] if is_older else [])):
+                _create_our_tables(storage.engine)
     _check_schema(storage)
     postgresql.settle_in(storage.engine)
     return storage

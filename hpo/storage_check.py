@@ -12,8 +12,8 @@ from uuid import uuid4
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, Engine, insert, text
 
-from hpo import storage, workers
-from hpo.leases import STUDY_ID, TABLE, Tickets, now
+from hpo import leases, presence, storage, workers
+from hpo.leases import STUDY_ID, Tickets, now
 
 _QUESTIONS = 20  # whose median is the round trip
 _RESERVED = 5  # connections that are left to people
@@ -22,7 +22,8 @@ _ATTRS = models.StudyUserAttributeModel.__table__
 _NEEDED = {
     **dict.fromkeys(["studies", "study_user_attributes"], "SELECT, INSERT, UPDATE"),
     "trials": "SELECT, INSERT, UPDATE",
-    TABLE: "SELECT, INSERT, UPDATE",
+    leases.TABLE: "SELECT, INSERT, UPDATE",
+    presence.TABLE: "SELECT, INSERT, UPDATE, DELETE",
 }
 _SPARE = """
 SELECT current_setting('max_connections')::int
@@ -139,7 +140,8 @@ def _postgresql(engine: Engine) -> tuple[int, list[str]]:
 
 
 def _may(connection: Connection, name: str, right: str) -> bool:
-    question = text("SELECT has_table_privilege(:name, :right)")
+    # The answer is null where there is no such table: a worker goes on without the list of workers.
+    question = text("SELECT coalesce(has_table_privilege(to_regclass(:name), :right), true)")
     return bool(connection.scalar(question, {"name": name, "right": right}))
 
 

@@ -14,8 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hpo import checkpoints, failures, others, plateau, storage
 from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, DiskFull, StudyFailed
+from hpo.keeper import in_haste
 from hpo.leases import Ticket
 from hpo.orders import OrderBook, State
+from hpo.presence import Presence
 from hpo.study import StudyView, view
 from hpo.transactions import waiting
 from hpo.trials import (
@@ -76,14 +78,24 @@ class Worker:
         """
         with self.unless_deleted():
             self.begin()
+            presence = Presence(self.tickets.engine, self.tickets.worker, self.study.study_name)
             try:
-                while (turned := self.turn()) != "over":
-                    self._rest(turned)
+                self._take_turns(presence)
             finally:
-                self.settle()
+                in_haste(presence.leave)
             others.wait_for_leases(self.work)  # nobody else will, where hours ended the study
             self.finish()
             return self._conclude()
+
+    def _take_turns(self, presence: Presence) -> None:
+        turned: Turned = "worked"
+        try:
+            while turned != "over":
+                presence.note(idle=turned != "worked", device=self.tickets.device)
+                self._rest(turned)
+                turned = self.turn()
+        finally:
+            self.settle()
 
     @contextmanager
     def unless_deleted(self) -> Iterator[None]:

@@ -44,9 +44,10 @@ def is_alive(worker: str) -> bool:
     return _start(int(parts[1])) == parts[3]
 
 
-def machine() -> str:
-    """Return a name for a folder of this machine's own: its host, and its boot where known."""
-    return f"{socket.gethostname()}-{_machine()}".rstrip("-")
+def machine(worker: str | None = None) -> str:
+    """Return a name for this machine, or a worker's: its host, and its boot where known."""
+    host, _, boot, _ = (worker or here()).rsplit(":", 3)
+    return f"{host}-{boot}".rstrip("-")
 
 
 def _machine() -> str:

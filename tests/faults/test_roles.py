@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 
 from hpo import storage
 from hpo.leases import Tickets
+from hpo.pool_view import list_workers
 from hpo.storage_check import check
 from tests.faults.field import NAME, Field
 from tests.postgres import Server
@@ -70,9 +71,15 @@ def refused(url: str, statement: str) -> bool:
 
 
 def test_a_worker_works_and_destroys_nothing(owned: Field, names: dict[str, str]) -> None:
-    """It runs a study to its end; it drops, alters and deletes nothing."""
+    """It runs a study to its end, listed meanwhile; it drops, alters and deletes nothing."""
     owner, owned.url = owned.url, url_of(owned, names["worker"])
-    assert owned.worker().end().code == 0
+    owned.script(steps=40)
+    worker = owned.worker()
+    owned.wait_for("began")
+    (listed,) = list_workers(owner)
+    assert (listed.pid, listed.serves) == (worker.pid, NAME)
+    assert worker.end().code == 0
+    assert list_workers(owner) == []
     for statement in (
         "DROP TABLE trials", "DELETE FROM studies", "DELETE FROM trials", "DELETE FROM hpo_tickets",
         "TRUNCATE trial_values", "ALTER TABLE studies ADD COLUMN x int", "CREATE TABLE t (i int)",
@@ -101,6 +108,9 @@ def test_a_reader_reads(owned: Field, names: dict[str, str]) -> None:
     owned.url = url_of(owned, names["reader"])
     shown = owned.start("status", NAME, "--json").end()
     assert json.loads(shown.stdout)["study"] == NAME
+    pool = owned.start("workers", "--json").end()
+    assert json.loads(pool.stdout) == {"workers": []}
+    assert refused(owned.url, "DELETE FROM hpo_workers")
     assert refused(owned.url, "UPDATE studies SET study_name = 'x'")
     paused = owned.start("pause", NAME).end()
     assert paused.code == 4
@@ -124,7 +134,7 @@ def test_check(field: Field) -> None:
     assert (found.workers is None) == field.url.startswith("sqlite")
     opened = storage.open_storage(field.url)
     with opened.engine.connect() as connection:
-        for table in ("studies", "study_user_attributes", "hpo_tickets"):
+        for table in ("studies", "study_user_attributes", "hpo_tickets", "hpo_workers"):
             count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}")  # noqa: S608
             assert count.scalar() == 0
     opened.engine.dispose()
