@@ -49,7 +49,7 @@ class Pool:
 
     Args:
         opened: the storage.
-        join: makes a worker for a study by its name.
+        join: makes a worker for a study of that storage, by its name.
         progress: is told what happens.
         stop: knows whether to leave.
     """
@@ -187,18 +187,13 @@ class Pool:
             refused(self._opened, name, why)
 
     def _drop(self, name: str) -> None:
-        """Give back what a study takes in memory, and its connection."""
-        worker = self._workers.pop(name)
-        worker.work.storage.remove_session()
-        worker.work.storage.engine.dispose()
-        del worker
+        """Give back what a study takes in memory."""
+        del self._workers[name]
         gc.collect()
 
     def _rest(self, seconds: float) -> None:
         self._opened.remove_session()
         self._opened.engine.dispose()
-        for worker in self._workers.values():
-            worker.tickets.close_idle(0.0)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._stop.leave()

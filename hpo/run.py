@@ -172,7 +172,9 @@ def serve(
     with Stop() as stop:
 
         def join_by_name(name: str) -> "Worker":
-            return join(plan_of(name), progress_of(name), stop).worker()
+            # In this storage, and none of its own: SQLAlchemy's mappers keep what they compiled for
+            # each engine that there ever was, a hundred statements each, and connections are few.
+            return join(plan_of(name), progress_of(name), stop, opened).worker()
 
         pool = Pool(opened, join_by_name, progress_of(""), stop)
         stop.again = pool.leave_at_once
@@ -208,8 +210,16 @@ class Joined:
     gpus: "Callable[[], list[str]]"
 
 
-def join(plan: Plan, progress: Progress, stop: Stop) -> Joined:
+def join(
+    plan: Plan, progress: Progress, stop: Stop, opened: "BindingStorage | None" = None
+) -> Joined:
     """Create a study or attach to it, and check that its data is here.
+
+    Args:
+        plan: what was asked for.
+        progress: is told what happens.
+        stop: knows whether to leave.
+        opened: the plan's storage, where it is open already.
 
     Raises:
         HpoError: see `hpo.errors`.
@@ -218,7 +228,7 @@ def join(plan: Plan, progress: Progress, stop: Stop) -> Joined:
 
     prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
     _make_folder(plan.folder)
-    opened = storage.open_storage(plan.storage_url)
+    opened = opened or storage.open_storage(plan.storage_url)
     if doubt := storage.doubt(opened):
         progress.note(doubt)
     _check_warm_start(plan, opened, progress)

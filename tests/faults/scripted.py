@@ -1,8 +1,8 @@
 """A task for the tests of coordination: no torch, a score known beforehand, faults on request.
 
 A test writes `script.json` into the folder of HPO_TEST_STAGE: how many steps a training has, how
-long each lasts, whether it is evaluated after each, and which faults befall which points. What
-happened is appended to `log.jsonl`.
+long each lasts, whether it is evaluated after each, whether it tells what its process takes, and
+which faults befall which points. What happened is appended to `log.jsonl`.
 """
 
 import json
@@ -18,6 +18,7 @@ from hpo.errors import DiskFull, Diverged, HandedBack, OutOfMemory
 from hpo.evaluations import Evaluation
 from hpo.tasks import Direction
 from hpo.trial import Attempt, Result
+from tests.faults.vitals import vitals
 
 STAGE = "HPO_TEST_STAGE"
 METRIC = "score"
@@ -61,6 +62,8 @@ class Scripted:
         whole = found.checkpoint
         step = 0 if whole is None else int((whole / "weights").read_text(encoding="ascii"))
         evaluations: list[Evaluation] = []
+        if script.get("vitals"):
+            record("vitals", **vitals())
         record("began", trial=number, point=point, step=step, attempt=len(attempt.earlier))
         attempt.reporter.began(step, whole, found.damaged)
         while step < script["steps"]:
