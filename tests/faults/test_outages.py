@@ -56,6 +56,30 @@ def test_restarts(field: Field, server: OwnServer, mode: Literal["fast", "immedi
     assert reported(field, budget) == [ALL_STEPS] * budget
 
 
+def test_sixteen_workers(field: Field, server: OwnServer) -> None:
+    """Through restarts of both kinds and an outage longer than their leases: all end, all whole."""
+    budget, lease = often(64, 240), 4.0
+    field.create(budget, budget={"max_attempts": 20})  # who is slow on two cores is no poison
+    field.script(steps=4, pause=0.1, evaluate=True)
+    workers = [field.worker("--lease", str(lease), elsewhere=True) for _ in range(16)]
+    modes: list[Literal["fast", "immediate"]] = ["fast", "immediate"] * often(1, 4)
+    for done, mode in enumerate(modes, 1):
+        field.wait_for("told", done * budget // (4 * len(modes)))
+        server.restart(mode)
+    field.wait_for("told", budget // 2)
+    server.pg_ctl("stop", "-m", "immediate")
+    over = time.monotonic() + 1.5 * lease  # there is nothing else to see
+    wait_until(lambda: time.monotonic() > over, "the leases to end")
+    server.pg_ctl("start")
+    for worker in workers:
+        assert worker.end().code == 0, worker.said()
+    steps = [round(1000 * step / 4) for step in range(1, 5)]
+    for trial in field.check(budget)["outcomes"].values():
+        resumed = min(trial.user_attrs["first_step"], 3)  # who goes on reports what is left
+        assert sorted(trial.intermediate_values) == steps[resumed:]
+    assert len({each["pid"] for each in field.log("began")}) == 16
+
+
 def test_away_for_a_while(field: Field, server: OwnServer) -> None:
     """Training goes on meanwhile: what it reports is kept, and sent once the server is back."""
     field.create(2)
