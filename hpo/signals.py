@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from hpo.errors import HandedBack
+from hpo.errors import HandedBack, StorageError
 
 _PREEMPTION = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -45,6 +45,10 @@ class Stop:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if isinstance(error, StorageError):
+            # What the signal raised in the midst of a transaction comes out of SQLAlchemy as a
+            # complaint about the state of a session; the transaction is undone or done.
+            self.leave()
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from hpo.errors import HandedBack, HpoError, StorageError
 from hpo.signals import Stop
 
 
@@ -36,3 +37,35 @@ def test_a_forked_child_does_not_leave_for_us() -> None:
             os._exit(0)
         _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "left"), [(signal.SIGTERM, HandedBack), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_session_that_a_signal_broke_is_no_fault_of_the_storage(
+    number: signal.Signals, left: type[BaseException]
+) -> None:
+    """What is raised in the midst of a transaction comes out as a complaint about its state."""
+
+    def break_off() -> None:
+        with Stop():
+            try:
+                os.kill(os.getpid(), number)
+            except BaseException as error:
+                raise StorageError("this session is in 'committed' state") from error
+
+    with pytest.raises(left):
+        break_off()
+
+
+@pytest.mark.parametrize("error", [StorageError("away"), HpoError("a fault")])
+def test_other_errors_stay_what_they_are(error: HpoError) -> None:
+    """Nobody asked the process to stop, or what went wrong was no storage."""
+
+    def fail() -> None:
+        with Stop() as stop:
+            stop.signal = None if isinstance(error, StorageError) else signal.SIGTERM
+            raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        fail()
