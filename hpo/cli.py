@@ -248,7 +248,7 @@ def worker(  # noqa: PLR0913, PLR0917 - one for each option
     from hpo.progress import Lines
 
     console = Console(stderr=True)
-    runner.serve(url, plan_of, lambda name: Lines(console, f"{name}: " if name else ""))
+    runner.serve(url, plan_of, lambda name: Lines(console, f"{name}: " if name else ""), lease)
 
 
 @main.command(epilog=example("hpo status demo-ner-bayes"))

@@ -14,11 +14,9 @@ from hpo.errors import StorageError
 PASSWORD_FILE = "HPO_STORAGE_PASSWORD_FILE"  # noqa: S105 - the name of a variable
 # A worker that is stopped within a transaction would keep all others from creating trials.
 _NOT_FOR_EVER = "-c idle_in_transaction_session_timeout=30s"
-# A server that is gone without a word is noticed in half a minute, and not in a quarter of an hour.
-_ANSWERS = {
-    "connect_timeout": 10, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}  # fmt: skip
+SILENCE = (
+    30.0  # seconds without a word after which a server counts as gone; else a quarter of an hour
+)
 # One is kept. A second and a third are made where the lease is renewed, or a ticket confirmed,
 # within another transaction, and closed again.
 _POOL = {"pool_size": 1, "max_overflow": 3, "pool_pre_ping": True}
@@ -57,17 +55,30 @@ def with_password(url: URL) -> URL:
     return url.set(password=password)
 
 
-def connect_args(url: URL) -> dict[str, Any]:
-    """Return what psycopg2 is given beside a URL; what stands in its query wins."""
+def connect_args(url: URL, silence: float = SILENCE) -> dict[str, Any]:
+    """Return what psycopg2 is given beside a URL; what stands in its query wins.
+
+    Args:
+        url: of the database.
+        silence: seconds after which a server that says nothing, over a link that lets everything
+            vanish, counts as gone.
+    """
     query = url.normalized_query
-    ours = {name: value for name, value in _ANSWERS.items() if name not in query}
+    answers = {
+        "connect_timeout": max(2, round(silence / 3)),  # 1 is taken for 2
+        "keepalives_idle": max(1, round(silence / 2)),
+        "keepalives_interval": max(1, round(silence / 6)),
+        "keepalives_count": 3,
+        "tcp_user_timeout": round(silence * 1000),
+    }
+    ours = {name: value for name, value in answers.items() if name not in query}
     options = (*query.get("options", ()), "-c timezone=UTC", _NOT_FOR_EVER)
     return {**ours, "options": " ".join(options)}
 
 
-def engine_options(url: URL) -> dict[str, Any]:
-    """Return the options of a worker's engine."""
-    return {"connect_args": connect_args(url), **_POOL}
+def engine_options(url: URL, silence: float = SILENCE) -> dict[str, Any]:
+    """Return the options of a worker's engine; the arguments are those of `connect_args`."""
+    return {"connect_args": connect_args(url, silence), **_POOL}
 
 
 def settle_in(engine: Engine) -> None:

@@ -157,7 +157,10 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
 
 
 def serve(
-    storage_url: str, plan_of: Callable[[str], Plan], progress_of: Callable[[str], Progress]
+    storage_url: str,
+    plan_of: Callable[[str], Plan],
+    progress_of: Callable[[str], Progress],
+    lease: float = LEASE,
 ) -> None:
     """Work on every open study of a storage, until the process is asked to leave.
 
@@ -165,10 +168,11 @@ def serve(
         storage_url: of the storage; its tables are made where it is new.
         plan_of: returns the plan to join a study by its name.
         progress_of: returns who is told what happens to a study, by its name, or to none ("").
+        lease: seconds that the leases of those plans last.
     """
     from hpo.pool import Pool
 
-    opened = storage.open_storage(storage_url)
+    opened = storage.open_storage(storage_url, lease=lease)
     with Stop() as stop:
 
         def join_by_name(name: str) -> "Worker":
@@ -228,7 +232,7 @@ def join(
 
     prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
     _make_folder(plan.folder)
-    opened = opened or storage.open_storage(plan.storage_url)
+    opened = opened or storage.open_storage(plan.storage_url, lease=plan.lease)
     if doubt := storage.doubt(opened):
         progress.note(doubt)
     _check_warm_start(plan, opened, progress)

@@ -29,7 +29,7 @@ from hpo import leases, postgresql, presence
 from hpo.binding import BindingStorage
 from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
 from hpo.filesystems import remote_kind
-from hpo.leases import STUDY_ID, drop_orphans
+from hpo.leases import LEASE, STUDY_ID, drop_orphans
 from hpo.outages import persisting
 from hpo.patience import patience
 from hpo.plugins import nearest
@@ -63,13 +63,17 @@ def default_url(output: Path) -> str:
     return URL.create("sqlite", database=str(output / "hpo.db")).render_as_string()
 
 
-def open_storage(url: str, *, create: bool = True, wait: float = START) -> BindingStorage:
+def open_storage(
+    url: str, *, create: bool = True, wait: float = START, lease: float = LEASE
+) -> BindingStorage:
     """Connect to a storage; its tables are created where it is new.
 
     Args:
         url: `sqlite:///path` or `postgresql://user@host/database`; a plain path is SQLite.
         create: make file and tables where there are none; without it nothing is written.
         wait: seconds for which a server may be away.
+        lease: seconds that a worker's leases last; it is to notice within half of that if the
+            server is cut off.
 
     Raises:
         StorageError: it is unreachable, unusable or of another kind.
@@ -79,7 +83,8 @@ def open_storage(url: str, *, create: bool = True, wait: float = START) -> Bindi
         with told(parsed, *_OPENING):
             return _open_sqlite(parsed, create=create)
     with told(parsed, *_OPENING), patience(wait):
-        return persisting(lambda: _open_postgresql(parsed, create=create))
+        silence = min(lease / 2, postgresql.SILENCE)
+        return persisting(lambda: _open_postgresql(parsed, silence, create=create))
 
 
 def _parse(url: str) -> URL:
@@ -167,10 +172,10 @@ def _create_our_tables(engine: Engine) -> None:
     presence.create_table(engine)
 
 
-def _open_postgresql(url: URL, *, create: bool) -> BindingStorage:
+def _open_postgresql(url: URL, silence: float, *, create: bool) -> BindingStorage:
     opened = partial(
         BindingStorage, url.render_as_string(hide_password=False),
-        engine_kwargs=postgresql.engine_options(url),
+        engine_kwargs=postgresql.engine_options(url, silence),
         skip_compatibility_check=True,  # Optuna's holds a connection and waits for another one
     )  # fmt: skip
     engine = create_engine(url, connect_args=postgresql.connect_args(url), poolclass=NullPool)

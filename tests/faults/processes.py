@@ -18,9 +18,11 @@ from typing import Any, TypeVar
 
 from tests.faults import scripted
 from tests.forks import FORKS
+from tests.networks import enter
 
 _T = TypeVar("_T")
 PATIENCE = 120.0  # seconds; a limit for what hangs, nothing waits that long
+NETWORK = "HPO_TEST_NETWORK"  # the namespace to run in; see `tests.networks`
 ELSEWHERE = "HPO_TEST_ELSEWHERE"  # a machine on which nobody can see that a worker is gone
 
 
@@ -112,6 +114,8 @@ def _state(pid: int) -> str:
 def _run(arguments: list[str], folder: Path, env: Mapping[str, str]) -> None:
     gc.freeze()  # what the server imported is no garbage, to look at it takes half a second
     os.environ.update(env)
+    if NETWORK in env:
+        enter(env[NETWORK])
     time.tzset()
     os.chdir(folder)
     for number, name in ((1, "stdout"), (2, "stderr")):

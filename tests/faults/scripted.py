@@ -1,8 +1,9 @@
 """A task for the tests of coordination: no torch, a score known beforehand, faults on request.
 
 A test writes `script.json` into the folder of HPO_TEST_STAGE: how many steps a training has, how
-long each lasts, whether it is evaluated after each, whether it tells what its process takes, and
-which faults befall which points. What happened is appended to `log.jsonl`.
+long each lasts, whether it is evaluated after each, whether it tells what its process takes and
+when it takes its steps, and which faults befall which points. What happened is appended to
+`log.jsonl`.
 """
 
 import json
@@ -64,7 +65,8 @@ class Scripted:
         evaluations: list[Evaluation] = []
         if script.get("vitals"):
             record("vitals", **vitals())
-        record("began", trial=number, point=point, step=step, attempt=len(attempt.earlier))
+        began = {"trial": number, "point": point, "step": step, "attempt": len(attempt.earlier)}
+        record("began", **began, at=time.time())
         attempt.reporter.began(step, whole, found.damaged)
         while step < script["steps"]:
             step += 1
@@ -72,7 +74,10 @@ class Scripted:
             if step == 2 and not _over(script, point, len(attempt.earlier)):
                 _befall(script["faults"][str(point)])
             _save(attempt.folder, step)
+            at = time.time()
             attempt.reporter.stepped(step, script["steps"])
+            if script.get("timed"):  # when it still believed in its lease
+                record("stepped", trial=number, at=at)
             if script.get("evaluate"):
                 evaluations.append(Evaluation(step / script["steps"], step, _metrics(point), 0.0))
                 attempt.reporter.evaluated(evaluations)
