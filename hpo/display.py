@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from hpo.candidates import Confirmation
 from hpo.leases import TicketView
 from hpo.pool_view import WorkerView
 from hpo.study import StudyView
@@ -187,19 +188,65 @@ def conclusion(study: StudyView, more: str) -> str:
     best = study.best
     if best is None:
         raise ValueError(f"study {study.name}: no trial has completed")
+    found, params, weights = study.confirmation, best.params, best.checkpoint
+    if found is not None and found.winner is not None:
+        params, weights = found.winner.params, found.winner.checkpoint(found.sign)
     lines = [
         f"study {study.name}: {count(study.done, 'trial')} in {duration(study.seconds)}; "
         f"best {study.metric} {best.value:.4f} in trial {best.number}",
+        *([] if found is None else confirmed(found)),
         "",
-        *(f"  {name} = {toml(value)}" for name, value in best.params.items()),
+        *(f"  {name} = {toml(value)}" for name, value in params.items()),
         "",
-        *([] if best.checkpoint is None else [f"weights  {best.checkpoint}"]),
+        *([] if weights is None else [f"weights  {weights}"]),
         f"trials   {more}",
     ]
     if best.value == 0:
         nothing = f"No trial learned anything: the best {study.metric} is 0."
         lines += ["", f"{nothing} Look at the range of learning_rate and at the number of epochs."]
     return "\n".join(lines)
+
+
+def confirmed(found: Confirmation) -> list[str]:
+    """Return what the best configurations came to with other seeds, in lines."""
+    state = "" if found.complete else f" ({found.done} of {found.planned} runs)"
+    lines = ["", f"trained again with new seeds, the same for all{state}:"]
+    for each in found.candidates:
+        name = "default" if each.trial < 0 else f"trial {each.trial}"
+        if each.mean is None:
+            lines.append(f"  {name:<10}no run has completed")
+            continue
+        notes = [count(len(each.values), "run")]
+        if each.interval is not None:
+            notes.insert(0, f"95% interval {each.interval[0]:.4f} to {each.interval[1]:.4f}")
+        if each.searched is not None:
+            notes.append(f"{each.searched:.4f} in the search")
+        if each.baseline:
+            notes.append("the default configuration")
+        spread = "" if each.deviation is None else f" ± {each.deviation:.4f}"
+        taken = " <- taken" if each is found.winner else ""
+        lines.append(f"  {name:<10}mean {each.mean:.4f}{spread}; {', '.join(notes)}{taken}")
+    return [*lines, *(f"  {sentence}" for sentence in judged(found))]
+
+
+def judged(found: Confirmation) -> list[str]:
+    """Return what follows from a confirmation, in sentences."""
+    sentences = []
+    if len(found.tied) > 1 and found.winner is not None:
+        names = " and ".join(str(each.trial) for each in found.tied)
+        sentences.append(
+            f"trials {names} differ by no more than the noise; {found.winner.trial} trains fastest"
+        )
+    if found.luck is not None and found.luck > 0:
+        sentences.append(f"{found.luck:.4f} of the search's best score was luck")
+    gain = found.gain()
+    if gain is not None and found.winner is not None and not found.winner.baseline:
+        mean, between = gain
+        sure = "" if between is None else f", 95% interval {between[0]:+.4f} to {between[1]:+.4f}"
+        within = between is not None and between[0] <= 0
+        doubt = "; that is within the noise" if within else ""
+        sentences.append(f"better than the default configuration by {mean:+.4f}{sure}{doubt}")
+    return sentences
 
 
 def toml(value: object) -> str:

@@ -7,7 +7,7 @@ and of several the one with the fewest trials at work. One that it cannot serve 
 import gc
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo import storage, workers
+from hpo import confirmation, storage, workers
 from hpo.errors import HpoError, StorageError, StudyFailed
 from hpo.keeper import in_haste
 from hpo.leases import HELD, WAITING, view_tickets
@@ -50,15 +50,22 @@ class Pool:
     Args:
         opened: the storage.
         join: makes a worker for a study of that storage, by its name.
+        confirm: makes the confirmation of a study whose search is over, if there is to be one.
         progress: is told what happens.
         stop: knows whether to leave.
     """
 
     def __init__(
-        self, opened: RDBStorage, join: Callable[[str], Worker], progress: Progress, stop: Stop
+        self,
+        opened: RDBStorage,
+        join: Callable[[str], Worker],
+        confirm: Callable[[str], None],
+        progress: Progress,
+        stop: Stop,
     ) -> None:
         self._opened = opened
         self._join = join
+        self._confirm = confirm
         self._progress = progress
         self._stop = stop
         self._presence = Presence(opened.engine, workers.here())
@@ -113,20 +120,23 @@ class Pool:
         return False
 
     def _candidates(self) -> Iterator[_Candidate]:
-        for place, name in enumerate(storage.study_names(self._opened)):
+        names = storage.study_names(self._opened)
+        for place, name in enumerate(names):
             try:
-                found = self._candidate(place, name)
+                found = self._candidate(place, name, names)
             except (KeyError, HpoError):  # deleted meanwhile, or of another version
                 continue
             if found is not None and self._over.get(name) != found.seen:
                 yield found
 
-    def _candidate(self, place: int, name: str) -> _Candidate | None:
+    def _candidate(self, place: int, name: str, names: Sequence[str]) -> _Candidate | None:
         study = storage.load(self._opened, name)
         attrs = study.user_attrs
         if state_of(attrs) != "open" or self._refused.get(name, 0.0) > time.monotonic():
             return None
-        budget = storage.spec_of(name, attrs).budget.trials
+        spec = storage.spec_of(name, attrs)
+        budget = spec.budget.trials
+        confirmed = spec.confirm is None or confirmation.name_of(name) in names
         tickets = view_tickets(self._opened.engine, attrs[storage.ID])
         mine = [each for each in tickets if budget is None or each.number < budget]
         held = [each for each in mine if each.state == HELD]
@@ -134,7 +144,12 @@ class Pool:
         free = len(held) > alive or any(each.state == WAITING for each in mine)
         issued = bool(mine) and (budget is None or len(mine) >= budget)
         seen = (attrs[storage.SPEC], len(mine))
-        if issued and not free and not (budget is None and seen != self._over.get(name)):
+        if (
+            issued
+            and not free
+            and confirmed
+            and not (budget is None and seen != self._over.get(name))
+        ):
             return None
         return _Candidate(name, priority_of(attrs), alive, place, seen)
 
@@ -164,8 +179,11 @@ class Pool:
                 turned = worker.turn()
                 worker.settle()  # the next turn may be another study's
                 if turned == "over":
+                    if worker.others_at_work():  # whoever ends last looks what is to be confirmed
+                        return "waits"
                     worker.finish()
                     self._progress.note(f"study {name}: nothing is left to run")
+                    self._confirm(name)
         except StudyFailed as failed:
             self._progress.note(str(failed))
             turned = "over"

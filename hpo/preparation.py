@@ -1,7 +1,7 @@
 """From a specification to what a worker needs: names checked, data read, models looked at."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,11 +9,13 @@ from typing import Any, Literal
 import optuna
 
 from hpo import storage
+from hpo.baseline import baseline
 from hpo.errors import SpecError
 from hpo.evaluations import Objective
 from hpo.own_training import OwnTrainingRunner, trains_itself
+from hpo.parameters import Scalar
 from hpo.plugins import nearest
-from hpo.spec import StudyFile
+from hpo.spec import StudyFile, StudySpec
 from hpo.strategies import Strategy, load_strategy
 from hpo.tasks import TASKS
 from hpo.trial import Runner
@@ -41,12 +43,14 @@ class Prepared:
         strategy: chooses them.
         load: reads what takes a while, the data first.
         gpus: returns the GPUs that it can use here, as `CUDA_VISIBLE_DEVICES` names them.
+        baseline: the default configuration, which takes one of the trials.
     """
 
     runner: Runner
     strategy: Strategy
     load: Callable[[], Facts]
     gpus: Callable[[], list[str]] = list
+    baseline: Mapping[str, Scalar] | None = None
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -92,7 +96,18 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
         }
         return Facts(agreed, data.notices)
 
-    return Prepared(TrainerRunner(workspace), strategy, load, visible_gpus)
+    usual = _baseline(file.spec, strategy, workspace.task.published)
+    return Prepared(TrainerRunner(workspace), strategy, load, visible_gpus, usual)
+
+
+def _baseline(
+    spec: StudySpec, strategy: Strategy, published: Mapping[str, float]
+) -> Mapping[str, Scalar] | None:
+    """Return the default configuration if it is to take one of the trials."""
+    made_of_points = strategy.points(spec.search_space(), spec.seed) is not None
+    if not spec.baseline or made_of_points or spec.budget.trials == 1:
+        return None
+    return baseline(spec.search_space(), published)
 
 
 def _prepare_own(file: StudyFile, task: Any, folder: Path) -> Prepared:

@@ -2,13 +2,13 @@
 
 import json
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hpo import orders, plateau, spec, storage, workers
+from hpo import confirmation, orders, plateau, spec, storage, workers
 from hpo.display import taught
 from hpo.errors import BadInput, StudyFailed, StudyMismatch
 from hpo.keeper import Patience
@@ -49,6 +49,7 @@ class Plan:
         workers_per_gpu: how many of them share a GPU.
         joins: the specification is the stored one; who merely joins changes none of it.
         alone: the process is there for this, and may be ended with it.
+        confirms: the study that this one is the confirmation of.
     """
 
     file: StudyFile
@@ -61,6 +62,7 @@ class Plan:
     workers_per_gpu: int = 1
     joins: bool = False
     alone: bool = False
+    confirms: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -146,14 +148,57 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
     progress.preparing("checking the study")
     with Stop() as stop:
         joined = join(plan, progress, stop)
+        places = slots(plan.workers, plan.workers_per_gpu, joined.gpus())
+        if places:
+            final = _watch_workers(plan, joined, places, progress, stop)
+        else:
+            final = _work(plan, joined, progress, stop)
         with storage.told(joined.opened.engine.url):
-            places = slots(plan.workers, plan.workers_per_gpu, joined.gpus())
-            if places:
-                return _watch_workers(plan, joined.study, places, progress, stop)
-            worker = joined.worker()
-            if plan.alone:
-                stop.again = worker.leave_at_once
-            return worker.run()
+            return replace(final, confirmation=confirmation.read(joined.opened, plan.name))
+
+
+def _work(plan: Plan, joined: "Joined", progress: Progress, stop: Stop) -> StudyView:
+    """Be a worker of a study until its tickets are done, and then of its confirmation."""
+    worker = joined.worker()
+    if plan.alone:
+        stop.again = worker.leave_at_once
+    with storage.told(joined.opened.engine.url):
+        final = worker.run()
+        if plan.file.spec.confirm is None:
+            return final
+        with worker.unless_deleted():
+            worker.wait_for_others()
+    confirming = confirmation_of(plan, joined.opened, joined.study)
+    if confirming is not None:
+        try:
+            _work(confirming, join(confirming, progress, stop), progress, stop)
+        except StudyFailed as failed:  # the search has its result
+            progress.note(str(failed))
+    return final
+
+
+def confirmation_of(plan: Plan, opened: "RDBStorage", study: "optuna.Study") -> Plan | None:
+    """Plan the confirmation of a study whose search is over; None where nothing is to confirm."""
+    if plan.file.spec.confirm is None:
+        return None
+    with storage.told(opened.engine.url):
+        attrs = study.user_attrs
+        if orders.state_of(attrs) != "open":
+            return None
+        name = confirmation.name_of(plan.name)
+        there = name in storage.study_names(opened)
+        stored = storage.load(opened, name).user_attrs if there else None
+        found = confirmation.specification(
+            plan.file.spec,
+            study.get_trials(deepcopy=False),
+            maximize=study.direction.name == "MAXIMIZE",
+            default=attrs.get(confirmation.BASELINE),
+            stored=None if stored is None else storage.spec_of(name, stored),
+        )
+    if found is None:
+        return None
+    file = StudyFile(plan.file.path, found)
+    return replace(plan, file=file, name=name, joins=False, confirms=plan.name)
 
 
 def serve(
@@ -180,7 +225,13 @@ def serve(
             # each engine that there ever was, a hundred statements each, and connections are few.
             return join(plan_of(name), progress_of(name), stop, opened).worker()
 
-        pool = Pool(opened, join_by_name, progress_of(""), stop)
+        def confirm(name: str) -> None:
+            plan = plan_of(name)
+            confirming = confirmation_of(plan, opened, storage.load(opened, name))
+            if confirming is not None:
+                join(confirming, progress_of(name), stop, opened)
+
+        pool = Pool(opened, join_by_name, confirm, progress_of(""), stop)
         stop.again = pool.leave_at_once
         pool.serve()
 
@@ -240,9 +291,13 @@ def join(
     facts = prepared.load()
     study = storage.create_or_attach(
         opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
-        first={storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder)},
+        first={
+            storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder),
+            **_marks(plan, prepared.baseline),
+        },
         update=None if plan.joins else partial(_say_new_budget, plan.file.spec, progress),
-        extends=partial(_extends, prepared.strategy),
+        extends=partial(_extends, prepared.strategy) if plan.confirms is None
+        else confirmation.extends,
     )  # fmt: skip
     with storage.told(opened.engine.url):
         _reopen(plan, opened, progress)
@@ -260,36 +315,48 @@ def join(
         versions = storage.own_versions(study.user_attrs)
         return Worker(
             Work(
-                study, opened, tickets, prepared.strategy, prepared.runner, _terms(plan), progress,
-                stop, versions, earlier.read,
+                study, opened, tickets, prepared.strategy, prepared.runner,
+                _terms(plan, study.user_attrs.get(confirmation.BASELINE)), progress, stop,
+                versions, earlier.read,
             )
         )  # fmt: skip
 
     return Joined(opened, study, make_worker, prepared.gpus)
 
 
-def _terms(plan: Plan) -> "Terms":
+def _marks(plan: Plan, default: Mapping[str, Any] | None) -> dict[str, Any]:
+    marks = {confirmation.CONFIRMS: plan.confirms, confirmation.BASELINE: default}
+    return {name: value for name, value in marks.items() if value is not None}
+
+
+def _terms(plan: Plan, default: "Mapping[str, Any] | None") -> "Terms":
     from hpo.turn import Terms
 
     spec = plan.file.spec
+    starts: list[Mapping[str, Any]] = [spec.search_space().completed(each) for each in spec.start]
+    if default is not None and default not in starts:
+        starts.append(default)
     return Terms(
         spec.seed,
         spec.budget,
         spec.keep_checkpoints,
         plan.lease,
         plan.patience,
-        [spec.search_space().completed(each) for each in spec.start],
+        starts,
         spec.prune,
         spec.stop,
     )
 
 
 def _watch_workers(
-    plan: Plan, study: "optuna.Study", places: list[str | None], progress: Progress, stop: Stop
+    plan: Plan, joined: Joined, places: list[str | None], progress: Progress, stop: Stop
 ) -> StudyView:
-    """Start the workers of this machine, and show what all workers do until these have gone."""
-    engine = storage.engine_of(study)
-    tickets = Tickets(engine, study.user_attrs[storage.ID], worker=workers.here())
+    """Start the workers of this machine, and show what all workers do until these have gone.
+
+    They go on with the confirmation by themselves, should nobody watch them any more.
+    """
+    study = joined.study
+    watched = _Watch(plan, joined, progress)
     options = [
         f"--output={plan.output}", f"--data={plan.file.folder}", f"--lease={plan.lease}",
         f"--hang={plan.patience.hang}", f"--grace={plan.patience.grace}",
@@ -299,26 +366,75 @@ def _watch_workers(
         folder=plan.folder / "workers" / workers.machine(),  # the study's may be shared
         places=places,
         env={"HPO_STORAGE": plan.storage_url},
-        end_leases=tickets.end_leases,
-        hand_back=tickets.hand_back_of,
-        outcomes=lambda worker: sum(
-            trial.record.get(RUN, {}).get("worker") == worker for trial in view(study).outcomes()
-        ),
-        left=lambda: bool(tickets.open(plan.file.spec.budget.trials)),
+        end_leases=lambda worker: [each.end_leases(worker) for each in watched.tickets],
+        hand_back=lambda worker: [each.hand_back_of(worker) for each in watched.tickets],
+        outcomes=watched.outcomes,
+        left=watched.left,
         say=progress.note,
     )
-    watched = Watched(progress, lambda: view(study), tickets.view)
     local.watch(stop, watched.look)
     final = watched.end()
     trials = study.get_trials(deepcopy=False)
     maximize = study.direction.name == "MAXIMIZE"
     if why := plateau.told(trials, plan.file.spec.stop, maximize=maximize):
         progress.note(why)
-    if final.best is None or (final.budget is not None and tickets.open(final.budget)):
+    if final.best is None or (final.budget is not None and watched.left()):
         raise_complaint(local.complaints())
     if final.best is None:
         raise StudyFailed(f"study {final.name!r}: no trial succeeded", final.to_json())
     return final
+
+
+class _Watch:
+    """A study that others work on, and its confirmation as soon as there is one.
+
+    Args:
+        plan: of the study.
+        joined: the study.
+        progress: is told what happens.
+    """
+
+    def __init__(self, plan: Plan, joined: Joined, progress: Progress) -> None:
+        self._plan, self._opened, self._progress = plan, joined.opened, progress
+        self._studies: list[optuna.Study] = []
+        self._watched: list[Watched] = []
+        self.tickets: list[Tickets] = []
+        self._add(joined.study)
+
+    def _add(self, study: "optuna.Study") -> None:
+        tickets = Tickets(self._opened.engine, study.user_attrs[storage.ID], worker=workers.here())
+        self._studies.append(study)
+        self.tickets.append(tickets)
+        self._watched.append(Watched(self._progress, lambda: view(study), tickets.view))
+
+    def look(self) -> None:
+        """Tell what is new."""
+        self._watched[-1].look()
+        name = confirmation.name_of(self._plan.name)
+        confirmed = self._plan.file.spec.confirm is not None
+        if confirmed and len(self._studies) == 1 and name in storage.study_names(self._opened):
+            self._watched[0].end()
+            self._add(storage.load(self._opened, name))
+
+    def outcomes(self, worker: str) -> int:
+        """Return how many trials a worker brought to an end."""
+        return sum(
+            trial.record.get(RUN, {}).get("worker") == worker
+            for study in self._studies
+            for trial in view(study).outcomes()
+        )
+
+    def left(self) -> bool:
+        """Say whether there is anything to do."""
+        budget = self._plan.file.spec.budget.trials
+        return bool(self.tickets[0].open(budget)) or any(
+            each.open(None) for each in self.tickets[1:]
+        )
+
+    def end(self) -> StudyView:
+        """Tell the rest, and return the study as it is now."""
+        final = self._watched[-1].end()
+        return final if len(self._studies) == 1 else view(self._studies[0])
 
 
 def _extends(strategy: "Strategy", stored: StudySpec, new: StudySpec) -> bool:

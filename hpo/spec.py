@@ -215,6 +215,18 @@ class StopSpec(_Part):
     min_trials: Annotated[StrictInt, Field(ge=1)] = 10
 
 
+class ConfirmSpec(_Part):
+    """How the winner is chosen once the search is over; see `hpo.confirmation`.
+
+    Args:
+        top: so many of the best configurations are trained again,
+        seeds: with so many new seeds each; the best mean wins.
+    """
+
+    top: Annotated[StrictInt, Field(ge=1, le=100)] = 3
+    seeds: Annotated[StrictInt, Field(ge=1, le=100)] = 3
+
+
 class StudySpec(_Part):
     """A whole study file.
 
@@ -226,6 +238,8 @@ class StudySpec(_Part):
         strategy_options: of the strategy; it says which there are.
         warm_start: earlier studies of the same storage, whose trials the strategy learns from.
         start: configurations that are tried first; what one leaves out, the strategy chooses.
+        baseline: the default configuration of the field takes one of the trials, where the space
+            holds it and the strategy samples.
     """
 
     task: StrictStr
@@ -241,6 +255,8 @@ class StudySpec(_Part):
     budget: BudgetSpec = BudgetSpec()
     prune: PruneSpec = PruneSpec()
     stop: StopSpec | None = None
+    confirm: ConfirmSpec | None = None
+    baseline: StrictBool = True
     fine_tuning: FineTuningSpec = FineTuningSpec()
     training: dict[StrictStr, JsonValue] = {}
     space: SearchSpace
@@ -333,7 +349,9 @@ class StudySpec(_Part):
 
     def identity(self) -> dict[str, Any]:
         """Return all that may never change in a study."""
-        return self.model_dump(mode="json", exclude={"budget", "keep_checkpoints", "stop"})
+        return self.model_dump(
+            mode="json", exclude={"budget", "keep_checkpoints", "stop", "confirm"}
+        )
 
 
 _PARTS: dict[str, type[BaseModel]] = {
@@ -343,6 +361,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "budget": BudgetSpec,
     "prune": PruneSpec,
     "stop": StopSpec,
+    "confirm": ConfirmSpec,
     "fine_tuning": FineTuningSpec,
     "float": Float,
     "int": Int,

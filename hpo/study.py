@@ -9,8 +9,9 @@ from typing import Any
 
 import optuna
 
-from hpo import storage
+from hpo import confirmation, storage
 from hpo.binding import BindingStorage
+from hpo.candidates import Confirmation
 from hpo.errors import StorageError
 from hpo.leases import TicketView, now, view_tickets
 from hpo.orders import State, priority_of, refusals_of, state_of
@@ -41,6 +42,7 @@ class StudyView:
         priority: which they gave it.
         refusals: machine -> why its pool of workers leaves the study to others.
         points: how many a grid has; None where the strategy samples.
+        confirmation: what became of the best configurations with other seeds.
     """
 
     name: str
@@ -56,6 +58,7 @@ class StudyView:
     priority: int = 0
     refusals: dict[str, str] = field(default_factory=dict)
     points: int | None = None
+    confirmation: Confirmation | None = None
 
     @property
     def done(self) -> int:
@@ -121,6 +124,7 @@ class StudyView:
                 "checkpoint": best.checkpoint,
             },
             "seconds": round(self.seconds, 3),
+            **({} if self.confirmation is None else {"confirmation": self.confirmation.to_json()}),
             **({"refused": self.refusals} if self.refusals else {}),
         }
 
@@ -140,7 +144,8 @@ def load_study(name: str, storage_url: str | None = None) -> StudyView:
     with storage.told(opened.engine.url):
         study = storage.load(opened, name)
         tickets = view_tickets(opened.engine, study.user_attrs[storage.ID])
-        return replace(view(study), tickets=tickets)
+        confirmed = confirmation.read(opened, name)
+        return replace(view(study), tickets=tickets, confirmation=confirmed)
 
 
 def list_studies(storage_url: str | None = None) -> tuple[list[StudyView], list[str]]:

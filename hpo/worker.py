@@ -145,6 +145,20 @@ class Worker:
                 return "worked"
         return self._look_for_more()
 
+    def others_at_work(self) -> bool:
+        """Say whether tickets of the study are held by workers that live."""
+        return any((ticket.lease or -1.0) >= 0 for ticket in self.tickets.open(None))
+
+    def wait_for_others(self) -> None:
+        """Wait until nobody holds a ticket of the study: hours may have ended it for this one.
+
+        Raises:
+            HandedBack, KeyboardInterrupt: a signal.
+        """
+        while self.others_at_work():
+            self.work.stop.leave()
+            self._rest("waits")
+
     def finish(self) -> None:
         """Leave nothing of the study behind that nobody needs."""
         others.end_trials_of_the_dead(self.work)
@@ -294,6 +308,9 @@ class Worker:
         self.progress.end(final)
         raise StudyFailed(f"study {final.name!r}: {why}", final.to_json())
 
+    def _kept(self, best: list[FrozenTrial]) -> list[FrozenTrial]:
+        return self.work.strategy.kept(best, self.terms.keep_checkpoints)
+
     def _clean_up(self) -> None:
         """Keep the weights of the best trials and what unfinished ones resume from."""
         if not any(self.runner.folder.glob("trial-*")):
@@ -306,7 +323,7 @@ class Worker:
         numbers = {number for trial in open_ for number in attempts_of(trial)}
         checkpoints.keep_only(
             self.runner.folder,
-            best={folder_of(trial) for trial in best[: self.terms.keep_checkpoints]},
+            best={folder_of(trial) for trial in self._kept(best)},
             alive={folder_of(number) for number in numbers},
             ended={folder_of(trial) for trial in trials if trial.number not in numbers},
         )

@@ -16,6 +16,7 @@ from hpo.validation import problems
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
     from hpo.parameters import Scalar
     from hpo.space import SearchSpace
@@ -31,6 +32,7 @@ STRATEGIES = Plugins(
         "skopt": "hpo.strategies.skopt_gp:Skopt",
         "random": "hpo.strategies.random:Random",
         "grid": "hpo.strategies.grid:Grid",
+        "points": "hpo.strategies.points:Points",
     },
     "hpo.strategies",
 )
@@ -95,6 +97,15 @@ class Strategy:
     def told(self, space: "SearchSpace", earlier: "Sequence[EarlierStudy]" = ()) -> list[str]:
         """Say in sentences what is believed of a space before its first trial."""
         return []
+
+    def kept(self, ranked: "Sequence[FrozenTrial]", count: int) -> "list[FrozenTrial]":
+        """Return the trials that keep their weights.
+
+        Args:
+            ranked: the completed ones, the best first.
+            count: how many the study asks for (`keep_checkpoints`).
+        """
+        return list(ranked[:count])
 
     def extends(self, stored: "SearchSpace", new: "SearchSpace") -> bool:
         """Say whether a study of one space may go on with another, since it only adds to it."""
