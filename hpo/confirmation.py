@@ -84,9 +84,10 @@ def specification(
 
 def extends(stored: StudySpec, new: StudySpec) -> bool:
     """Say whether a confirmation merely has more points than before."""
-    changed = {text.partition(":")[0] for text in new.differences(stored)}
+    changed = {text.partition(":")[0].split(".")[0] for text in new.differences(stored)}
     now = _points(new)
-    return changed <= {"strategy_options.points"} and all(each in now for each in _points(stored))
+    grown = {"strategy_options", "space", "model"}  # a grid may have been extended before
+    return changed <= grown and all(each in now for each in _points(stored))
 
 
 def read(opened: RDBStorage, study: str) -> Confirmation | None:

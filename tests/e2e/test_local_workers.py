@@ -118,6 +118,22 @@ def test_workers_share_the_budget(bench: Bench) -> None:
     assert Counter(re.findall(r"trial (\d) ended", text)) == Counter("012345")
 
 
+def test_a_confirmation_is_watched_too(bench: Bench) -> None:
+    """The workers go on with it by themselves; whoever started them shows both."""
+    study = bench.hpo.folder / "study.toml"
+    study.write_text(STUDY.replace("[space]", "[confirm]\ntop = 2\nseeds = 2\n[space]"))
+    bench.wake()
+    ended = bench.hpo("run", "--workers", "2", env=bench.env)
+    assert ended.code == 0, ended.stderr
+    assert "study study-random-confirm: naps" in ended.stderr
+    assert "trained again with new seeds" in ended.stdout
+    found = bench.hpo("best", "--json", env=bench.env).json()["confirmation"]
+    assert (found["done"], found["planned"]) == (4, 4)
+    assert [each["values"] for each in found["candidates"]] == [
+        [each["params"]["x"]] * 2 for each in found["candidates"]
+    ]
+
+
 def test_a_killed_worker_is_replaced_at_once(bench: Bench) -> None:
     """Its lease ends when it is seen to die, long before its time; its trial is tried again."""
     command = bench.hpo.start("run", "--workers", "2", "--json", env=bench.env)

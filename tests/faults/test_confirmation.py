@@ -1,0 +1,103 @@
+"""The best configurations are trained again, by whoever is there; the search stays what it was."""
+
+import signal
+from typing import Any
+
+import pytest
+
+from hpo import orders, storage
+from hpo.study import StudyView, load_study
+from tests.faults.field import NAME, Field
+from tests.faults.invariant import check_invariant
+
+CONFIRM = f"{NAME}-confirm"
+LUCK = {"0": 0.5}  # point 0 scored as much better in the search
+
+
+def confirmed(field: Field, *points: int, seeds: int = 2) -> StudyView:
+    """Check both studies, and return the search; its confirmation is of some points, all done."""
+    check_invariant(field.url, NAME, 6, field.stage, alone=False)
+    budget = len(points) * seeds
+    found = check_invariant(field.url, CONFIRM, budget, field.stage, alone=False)
+    runs = [found["outcomes"][number].params for number in range(budget)]
+    assert sorted(run["point"] for run in runs) == sorted(points * seeds)
+    assert len({(run["point"], run["seed"]) for run in runs}) == budget
+    assert len({run["seed"] for run in runs}) == seeds
+    return load_study(NAME, field.url)
+
+
+def test_the_luck_of_a_search_is_seen(field: Field) -> None:
+    """Its best trial does not win where other seeds do not bear it out."""
+    field.script(luck=LUCK)
+    file = field.write(**{"confirm.top": 3, "confirm.seeds": 2})
+    ended = field.run(file, "--json").end()
+    assert ended.code == 0, ended.stderr
+    study = confirmed(field, 0, 4, 5)
+    found = study.confirmation
+    assert study.best is not None
+    assert found is not None
+    assert found.winner is not None
+    assert study.best.params["point"] == 0
+    assert [each.params["point"] for each in found.candidates] == [5, 4, 0]
+    assert found.winner.params == {"point": 5}
+    assert found.luck == pytest.approx(0.5, abs=0.01)
+    assert found.complete
+    kept = sorted(path.parent.name for path in field.output.glob(f"{CONFIRM}/trial-*/best"))
+    assert len(kept) == 3
+    weights = found.winner.checkpoint(found.sign)
+    assert weights is not None
+    assert weights.endswith("/best")
+
+
+def test_a_confirmation_survives_its_workers(field: Field) -> None:
+    """Some are killed in its midst, others join late: each run has one outcome."""
+    field.script(steps=12)
+    field.create(confirm={"top": 4, "seeds": 3})
+    workers = [field.worker() for _ in range(3)]
+    field.wait_for("told", 6 + 2)
+    workers[0].send(signal.SIGKILL)
+    late = field.worker()
+    field.wait_for("told", 6 + 5)
+    workers[1].send(signal.SIGTERM)
+    assert workers[1].end().code == 75
+    for worker in (workers[2], late):
+        assert worker.end().code == 0, worker.said()
+    field.finish()
+    confirmed(field, 2, 3, 4, 5, seeds=3)
+
+
+def test_workers_without_a_name_confirm_too(field: Field) -> None:
+    """Whoever ends the search last makes the confirmation, and all take its tickets."""
+    field.create(confirm={"top": 2, "seeds": 3})
+    workers = [field.start("worker", "--lease", "5") for _ in range(2)]
+    field.wait_for("told", 6 + 6)
+    for worker in workers:
+        worker.wait_for("nothing to do; waiting for studies")
+        worker.send(signal.SIGTERM)
+    for worker in workers:
+        assert worker.end().code == 75
+    confirmed(field, 4, 5, seeds=3)
+
+
+def test_a_larger_search_adds_to_its_confirmation(field: Field) -> None:
+    """What was run is not run again; what the search has found since is."""
+    changes: dict[str, Any] = {"confirm.top": 2, "confirm.seeds": 2}
+    assert field.run(field.write(3, **changes)).end().code == 0
+    assert field.run(field.write(6, **changes)).end().code == 0
+    confirmed(field, 1, 2, 4, 5)
+    began = len(field.log("began"))
+    assert field.run(field.write(6, **changes)).end().code == 0
+    assert len(field.log("began")) == began == 6 + 8
+
+
+def test_a_stopped_search_is_not_confirmed(field: Field) -> None:
+    """Nor is one without a result."""
+    field.create(confirm={"top": 2, "seeds": 2})
+    opened = storage.open_storage(field.url)
+    orders.give(opened, NAME, "stopped")
+    field.finish(code=5)
+    orders.give(opened, NAME, "open")
+    field.script(faults={str(point): "diverged" for point in range(6)})
+    field.finish(code=5)
+    assert storage.study_names(opened) == [NAME]
+    opened.engine.dispose()
