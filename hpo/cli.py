@@ -29,8 +29,8 @@ from hpo.options import (
 )
 
 if TYPE_CHECKING:
+    from hpo.planning import Plan
     from hpo.progress import Progress
-    from hpo.run import Plan
     from hpo.study import StudyView
 
 
@@ -182,9 +182,9 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     path = _study_file(study)
     given = spec.overrides(strategy=strategy, trials=trials, warm_start=warm_start)
     file = spec.load(path, [*overrides, *given])
-    from hpo import run as runner
+    from hpo import planning
 
-    plan = runner.plan(file, name=name, storage_url=storage_url, output=output)
+    plan = planning.plan(file, name=name, storage_url=storage_url, output=output)
     _execute(replace(plan, workers=count, workers_per_gpu=workers_per_gpu), as_json)
 
 
@@ -231,13 +231,14 @@ def worker(  # noqa: PLR0913, PLR0917 - one for each option
     in its storage; its data comes from the hub or from --data. A trial that another worker began is
     resumed if --output is a folder that both share.
     """
+    from hpo import planning
     from hpo import run as runner
     from hpo.keeper import Patience
 
     url = url_of(storage_url, output)
 
     def plan_of(name: str) -> "Plan":
-        joined = runner.plan_from_storage(name, url, data=data, output=output)
+        joined = planning.plan_from_storage(name, url, data=data, output=output)
         return replace(joined, lease=lease, patience=Patience(hang, grace), alone=True)
 
     if name is not None:
@@ -343,9 +344,10 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     file = spec.load(
         _study_file(study), [*overrides, *spec.overrides(strategy=strategy, trials=trials)]
     )
+    from hpo import planning
     from hpo import run as runner
 
-    plan = runner.plan(file, name=name, storage_url=storage_url, output=output)
+    plan = planning.plan(file, name=name, storage_url=storage_url, output=output)
     runner.submit(plan, priority, _progress())
     if as_json:
         print_json({"study": plan.name, "priority": priority or 0})

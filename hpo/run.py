@@ -1,73 +1,27 @@
 """Run a study: create it or attach to it, and work on it until the budget is spent."""
 
-import json
-import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpo import confirmation, orders, plateau, spec, storage, workers
-from hpo.display import taught
-from hpo.errors import BadInput, StudyFailed, StudyMismatch
-from hpo.keeper import Patience
-from hpo.leases import LEASE, Tickets
-from hpo.local_workers import LocalWorkers, raise_complaint, slots, worker_command
+from hpo import confirmation, orders, spec, storage
+from hpo.errors import StudyFailed
+from hpo.joining import Joined, join
+from hpo.leases import LEASE
+from hpo.local_watch import watch_workers
+from hpo.local_workers import slots
+from hpo.planning import Plan, plan
 from hpo.progress import Progress
 from hpo.signals import Stop
-from hpo.spec import StudyFile, StudySpec, show
-from hpo.study import StudyView, slug, view
-from hpo.trials import RUN
-from hpo.warm_start import EarlierStudies, Overlap, find
-from hpo.watching import Watched
+from hpo.spec import StudyFile
+from hpo.study import StudyView
 
 if TYPE_CHECKING:
     import optuna
     from optuna.storages import RDBStorage
 
-    from hpo.binding import BindingStorage
-    from hpo.strategies import Strategy
-    from hpo.turn import Terms
     from hpo.worker import Worker
-
-_PROBE = 1 << 20  # bytes that must fit in the output folder, which is little beside any checkpoint
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What `hpo run` or `hpo worker` was asked to do.
-
-    Args:
-        file: the study.
-        name: of the study.
-        storage_url: where it is stored.
-        output: the folder below which everything lies.
-        lease: seconds after which a worker that is gone is noticed.
-        patience: how long a worker waits for its trial.
-        workers: how many processes to start here; None leaves it to the machine, 0 starts none.
-        workers_per_gpu: how many of them share a GPU.
-        joins: the specification is the stored one; who merely joins changes none of it.
-        alone: the process is there for this, and may be ended with it.
-        confirms: the study that this one is the confirmation of.
-    """
-
-    file: StudyFile
-    name: str
-    storage_url: str
-    output: Path
-    lease: float = LEASE
-    patience: Patience = field(default_factory=Patience)
-    workers: int | None = None
-    workers_per_gpu: int = 1
-    joins: bool = False
-    alone: bool = False
-    confirms: str | None = None
-
-    @property
-    def folder(self) -> Path:
-        """The study's own folder."""
-        return self.output.resolve() / slug(self.name)
 
 
 def run_study(
@@ -100,43 +54,6 @@ def run_study(
     return execute(plan(file, name=name, storage_url=storage_url, output=Path(output)), Progress())
 
 
-def plan(file: StudyFile, *, name: str | None, storage_url: str | None, output: Path) -> Plan:
-    """Fill in what the user left out; the arguments are those of `run_study`."""
-    if name is not None and not name.strip():
-        raise BadInput("--name: found an empty name; expected one, or no --name")
-    return Plan(
-        file=file,
-        name=name or file.study_name,
-        storage_url=storage_url or storage.default_url(output),
-        output=output,
-    )
-
-
-def plan_from_storage(name: str, storage_url: str, *, data: Path | None, output: Path) -> Plan:
-    """Plan to join a study: what it is stands in its storage.
-
-    Args:
-        name: of the study.
-        storage_url: where it is stored.
-        data: where the relative paths of its study file start on this machine; by default where
-            they did when it was created, if there is such a folder here, else the current one.
-        output: the folder below which everything lies.
-
-    Raises:
-        BadInput: there is no such study.
-        StorageError: the storage cannot be read.
-    """
-    opened = storage.open_storage(storage_url, create=False)
-    with storage.told(opened.engine.url):
-        study = storage.load(opened, name)
-        stored = Path(str(study.user_attrs.get(storage.DATA, "")))
-        found = storage.spec_of(name, study.user_attrs)
-    opened.engine.dispose()
-    folder = data or (stored if stored.is_absolute() and stored.is_dir() else Path())
-    file = StudyFile(folder / f"study {name}", found)
-    return Plan(file, name, storage_url, output, workers=0, joins=True)
-
-
 def execute(plan: Plan, progress: Progress) -> StudyView:
     """Work on a study as planned, beside whoever else does.
 
@@ -150,14 +67,14 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
         joined = join(plan, progress, stop)
         places = slots(plan.workers, plan.workers_per_gpu, joined.gpus())
         if places:
-            final = _watch_workers(plan, joined, places, progress, stop)
+            final = watch_workers(plan, joined, places, progress, stop)
         else:
             final = _work(plan, joined, progress, stop)
         with storage.told(joined.opened.engine.url):
             return replace(final, confirmation=confirmation.read(joined.opened, plan.name))
 
 
-def _work(plan: Plan, joined: "Joined", progress: Progress, stop: Stop) -> StudyView:
+def _work(plan: Plan, joined: Joined, progress: Progress, stop: Stop) -> StudyView:
     """Be a worker of a study until its tickets are done, and then of its confirmation."""
     worker = joined.worker()
     if plan.alone:
@@ -246,260 +163,3 @@ def submit(plan: Plan, priority: int | None, progress: Progress) -> None:
         joined = join(plan, progress, stop)
     if priority is not None:
         orders.change(joined.opened, plan.name, priority=priority)
-
-
-@dataclass(frozen=True)
-class Joined:
-    """A study that this process is fit to work on.
-
-    Args:
-        opened: its storage.
-        study: Optuna's.
-        worker: makes the worker.
-        gpus: returns the GPUs that it can use here.
-    """
-
-    opened: "BindingStorage"
-    study: "optuna.Study"
-    worker: "Callable[[], Worker]"
-    gpus: "Callable[[], list[str]]"
-
-
-def join(
-    plan: Plan, progress: Progress, stop: Stop, opened: "BindingStorage | None" = None
-) -> Joined:
-    """Create a study or attach to it, and check that its data is here.
-
-    Args:
-        plan: what was asked for.
-        progress: is told what happens.
-        stop: knows whether to leave.
-        opened: the plan's storage, where it is open already.
-
-    Raises:
-        HpoError: see `hpo.errors`.
-    """
-    from hpo.preparation import prepare
-
-    prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
-    _make_folder(plan.folder)
-    opened = opened or storage.open_storage(plan.storage_url, lease=plan.lease)
-    if doubt := storage.doubt(opened):
-        progress.note(doubt)
-    _check_warm_start(plan, opened, progress)
-    progress.preparing("reading the data")
-    facts = prepared.load()
-    study = storage.create_or_attach(
-        opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
-        first={
-            storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder),
-            **_marks(plan, prepared.baseline),
-        },
-        update=None if plan.joins else partial(_say_new_budget, plan.file.spec, progress),
-        extends=partial(_extends, prepared.strategy) if plan.confirms is None
-        else confirmation.extends,
-    )  # fmt: skip
-    with storage.told(opened.engine.url):
-        _reopen(plan, opened, progress)
-        _take_folder(plan.folder, study)
-
-    def make_worker() -> "Worker":
-        from hpo.turn import Work
-        from hpo.worker import Worker
-
-        tickets = Tickets(
-            opened.engine, study.user_attrs[storage.ID], worker=workers.here(),
-            device=prepared.runner.device, lease=plan.lease,
-        )  # fmt: skip
-        earlier = EarlierStudies(opened, plan.file.spec.warm_start, progress.note)
-        versions = storage.own_versions(study.user_attrs)
-        return Worker(
-            Work(
-                study, opened, tickets, prepared.strategy, prepared.runner,
-                _terms(plan, study.user_attrs.get(confirmation.BASELINE)), progress, stop,
-                versions, earlier.read,
-            )
-        )  # fmt: skip
-
-    return Joined(opened, study, make_worker, prepared.gpus)
-
-
-def _marks(plan: Plan, default: Mapping[str, Any] | None) -> dict[str, Any]:
-    marks = {confirmation.CONFIRMS: plan.confirms, confirmation.BASELINE: default}
-    return {name: value for name, value in marks.items() if value is not None}
-
-
-def _terms(plan: Plan, default: "Mapping[str, Any] | None") -> "Terms":
-    from hpo.turn import Terms
-
-    spec = plan.file.spec
-    starts: list[Mapping[str, Any]] = [spec.search_space().completed(each) for each in spec.start]
-    if default is not None and default not in starts:
-        starts.append(default)
-    return Terms(
-        spec.seed,
-        spec.budget,
-        spec.keep_checkpoints,
-        plan.lease,
-        plan.patience,
-        starts,
-        spec.prune,
-        spec.stop,
-    )
-
-
-def _watch_workers(
-    plan: Plan, joined: Joined, places: list[str | None], progress: Progress, stop: Stop
-) -> StudyView:
-    """Start the workers of this machine, and show what all workers do until these have gone.
-
-    They go on with the confirmation by themselves, should nobody watch them any more.
-    """
-    study = joined.study
-    watched = _Watch(plan, joined, progress)
-    options = [
-        f"--output={plan.output}", f"--data={plan.file.folder}", f"--lease={plan.lease}",
-        f"--hang={plan.patience.hang}", f"--grace={plan.patience.grace}",
-    ]  # fmt: skip
-    local = LocalWorkers(
-        command=worker_command(plan.name, *options),
-        folder=plan.folder / "workers" / workers.machine(),  # the study's may be shared
-        places=places,
-        env={"HPO_STORAGE": plan.storage_url},
-        end_leases=lambda worker: [each.end_leases(worker) for each in watched.tickets],
-        hand_back=lambda worker: [each.hand_back_of(worker) for each in watched.tickets],
-        outcomes=watched.outcomes,
-        left=watched.left,
-        say=progress.note,
-    )
-    local.watch(stop, watched.look)
-    final = watched.end()
-    trials = study.get_trials(deepcopy=False)
-    maximize = study.direction.name == "MAXIMIZE"
-    if why := plateau.told(trials, plan.file.spec.stop, maximize=maximize):
-        progress.note(why)
-    if final.best is None or (final.budget is not None and watched.left()):
-        raise_complaint(local.complaints())
-    if final.best is None:
-        raise StudyFailed(f"study {final.name!r}: no trial succeeded", final.to_json())
-    return final
-
-
-class _Watch:
-    """A study that others work on, and its confirmation as soon as there is one.
-
-    Args:
-        plan: of the study.
-        joined: the study.
-        progress: is told what happens.
-    """
-
-    def __init__(self, plan: Plan, joined: Joined, progress: Progress) -> None:
-        self._plan, self._opened, self._progress = plan, joined.opened, progress
-        self._studies: list[optuna.Study] = []
-        self._watched: list[Watched] = []
-        self.tickets: list[Tickets] = []
-        self._add(joined.study)
-
-    def _add(self, study: "optuna.Study") -> None:
-        tickets = Tickets(self._opened.engine, study.user_attrs[storage.ID], worker=workers.here())
-        self._studies.append(study)
-        self.tickets.append(tickets)
-        self._watched.append(Watched(self._progress, lambda: view(study), tickets.view))
-
-    def look(self) -> None:
-        """Tell what is new."""
-        self._watched[-1].look()
-        name = confirmation.name_of(self._plan.name)
-        confirmed = self._plan.file.spec.confirm is not None
-        if confirmed and len(self._studies) == 1 and name in storage.study_names(self._opened):
-            self._watched[0].end()
-            self._add(storage.load(self._opened, name))
-
-    def outcomes(self, worker: str) -> int:
-        """Return how many trials a worker brought to an end."""
-        return sum(
-            trial.record.get(RUN, {}).get("worker") == worker
-            for study in self._studies
-            for trial in view(study).outcomes()
-        )
-
-    def left(self) -> bool:
-        """Say whether there is anything to do."""
-        budget = self._plan.file.spec.budget.trials
-        return bool(self.tickets[0].open(budget)) or any(
-            each.open(None) for each in self.tickets[1:]
-        )
-
-    def end(self) -> StudyView:
-        """Tell the rest, and return the study as it is now."""
-        final = self._watched[-1].end()
-        return final if len(self._studies) == 1 else view(self._studies[0])
-
-
-def _extends(strategy: "Strategy", stored: StudySpec, new: StudySpec) -> bool:
-    """Say whether a specification differs from the stored one in added points only."""
-    differ = {text.split(":")[0].split(".")[0] for text in new.differences(stored)}
-    return differ <= {"space", "model"} and strategy.extends(
-        stored.search_space(), new.search_space()
-    )
-
-
-def _check_warm_start(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:
-    """Say what a new study is to learn, and refuse to create one that has nothing to learn from.
-
-    Later on it may be that an earlier study was deleted: whoever joins goes on without it.
-
-    Raises:
-        SpecError: there is nothing to learn from one of its earlier studies.
-    """
-    with storage.told(opened.engine.url):
-        if plan.file.spec.warm_start and plan.name not in storage.study_names(opened):
-            for earlier in find(opened, plan.file.spec, plan.name):
-                overlap = Overlap.of(earlier, plan.file.spec.search_space())
-                progress.note(f"warm start: {taught(overlap)}")
-
-
-def _say_new_budget(new: StudySpec, progress: Progress, stored: StudySpec) -> None:
-    """Say so where the file has another budget than the study: it becomes everybody's."""
-    now, before = new.budget.model_dump(), stored.budget.model_dump()
-    changed = [f"{key} = {show(now[key])}" for key in now if now[key] != before[key]]
-    former = [f"{key} = {show(before[key])}" for key in now if now[key] != before[key]]
-    if changed:
-        progress.note(f"the study's budget was {', '.join(former)}; now {', '.join(changed)}")
-
-
-def _reopen(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:
-    """Open a study that was stopped: whoever runs its file wants it to go on."""
-    if not plan.joins and orders.state(opened, plan.name) in {"stopped", "recalled"}:
-        orders.give(opened, plan.name, "open")
-        progress.note("the study had been stopped; it goes on")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:  # rights alone know of no full disk
-            probe.write(bytes(_PROBE))
-    except OSError as error:
-        raise BadInput(f"--output: {folder} cannot be written: {error.strerror}") from None
-
-
-def _take_folder(folder: Path, study: "optuna.Study") -> None:
-    """Write whose the folder is, so that no study takes another one's trials for its own.
-
-    Raises:
-        StudyMismatch: it is another study's, of this name, in another database.
-    """
-    owner = folder / "study.json"
-    mine = {"study": study.study_name, "id": study.user_attrs[storage.ID]}
-    try:
-        theirs = json.loads(owner.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        theirs = mine
-    if theirs != mine:
-        raise StudyMismatch(
-            f"{folder}: found the trials of another study of this name, from another database; "
-            "delete the folder, or give another --name or --output"
-        )
-    owner.write_text(json.dumps(mine), encoding="utf-8")

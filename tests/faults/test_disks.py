@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo import run, spec, storage_check
+from hpo import planning, run, spec, storage_check
 from hpo.leases import WAITING
 from hpo.progress import Progress
 from tests.faults import scripted
@@ -123,7 +123,9 @@ def test_sqlite_that_machines_share(
     url = f"sqlite:///{share / 'hpo.db'}"
     field = Field(tmp_path, url)
     progress = Heard()
-    plan = run.plan(spec.load(field.write(3), []), name=NAME, storage_url=url, output=field.output)
+    plan = planning.plan(
+        spec.load(field.write(3), []), name=NAME, storage_url=url, output=field.output
+    )
     run.submit(plan, None, progress)
     found = storage_check.check(url)
     reason = f"found SQLite on a file system that machines share ({kind}), whose locks may fail"

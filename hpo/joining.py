@@ -1,0 +1,198 @@
+"""To join a study: it is created or attached to, its data is here, and nothing contradicts it."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo import confirmation, orders, storage, workers
+from hpo.display import taught
+from hpo.errors import BadInput, StudyMismatch
+from hpo.leases import Tickets
+from hpo.planning import Plan
+from hpo.progress import Progress
+from hpo.signals import Stop
+from hpo.spec import StudySpec, show
+from hpo.warm_start import EarlierStudies, Overlap, find
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.storages import RDBStorage
+
+    from hpo.binding import BindingStorage
+    from hpo.strategies import Strategy
+    from hpo.turn import Terms
+    from hpo.worker import Worker
+
+_PROBE = 1 << 20  # bytes that must fit in the output folder, which is little beside any checkpoint
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A study that this process is fit to work on.
+
+    Args:
+        opened: its storage.
+        study: Optuna's.
+        worker: makes the worker.
+        gpus: returns the GPUs that it can use here.
+    """
+
+    opened: "BindingStorage"
+    study: "optuna.Study"
+    worker: "Callable[[], Worker]"
+    gpus: "Callable[[], list[str]]"
+
+
+def join(
+    plan: Plan, progress: Progress, stop: Stop, opened: "BindingStorage | None" = None
+) -> Joined:
+    """Create a study or attach to it, and check that its data is here.
+
+    Args:
+        plan: what was asked for.
+        progress: is told what happens.
+        stop: knows whether to leave.
+        opened: the plan's storage, where it is open already.
+
+    Raises:
+        HpoError: see `hpo.errors`.
+    """
+    from hpo.preparation import prepare
+
+    prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
+    _make_folder(plan.folder)
+    opened = opened or storage.open_storage(plan.storage_url, lease=plan.lease)
+    if doubt := storage.doubt(opened):
+        progress.note(doubt)
+    _check_warm_start(plan, opened, progress)
+    progress.preparing("reading the data")
+    facts = prepared.load()
+    study = storage.create_or_attach(
+        opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
+        first={
+            storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder),
+            **_marks(plan, prepared.baseline),
+        },
+        update=None if plan.joins else partial(_say_new_budget, plan.file.spec, progress),
+        extends=partial(_extends, prepared.strategy) if plan.confirms is None
+        else confirmation.extends,
+    )  # fmt: skip
+    with storage.told(opened.engine.url):
+        _reopen(plan, opened, progress)
+        _take_folder(plan.folder, study)
+
+    def make_worker() -> "Worker":
+        from hpo.turn import Work
+        from hpo.worker import Worker
+
+        tickets = Tickets(
+            opened.engine, study.user_attrs[storage.ID], worker=workers.here(),
+            device=prepared.runner.device, lease=plan.lease,
+        )  # fmt: skip
+        earlier = EarlierStudies(opened, plan.file.spec.warm_start, progress.note)
+        versions = storage.own_versions(study.user_attrs)
+        return Worker(
+            Work(
+                study, opened, tickets, prepared.strategy, prepared.runner,
+                _terms(plan, study.user_attrs.get(confirmation.BASELINE)), progress, stop,
+                versions, earlier.read,
+            )
+        )  # fmt: skip
+
+    return Joined(opened, study, make_worker, prepared.gpus)
+
+
+def _marks(plan: Plan, default: Mapping[str, Any] | None) -> dict[str, Any]:
+    marks = {confirmation.CONFIRMS: plan.confirms, confirmation.BASELINE: default}
+    return {name: value for name, value in marks.items() if value is not None}
+
+
+def _terms(plan: Plan, default: "Mapping[str, Any] | None") -> "Terms":
+    from hpo.turn import Terms
+
+    spec = plan.file.spec
+    starts: list[Mapping[str, Any]] = [spec.search_space().completed(each) for each in spec.start]
+    if default is not None and default not in starts:
+        starts.append(default)
+    return Terms(
+        spec.seed,
+        spec.budget,
+        spec.keep_checkpoints,
+        plan.lease,
+        plan.patience,
+        starts,
+        spec.prune,
+        spec.stop,
+    )
+
+
+def _extends(strategy: "Strategy", stored: StudySpec, new: StudySpec) -> bool:
+    """Say whether a specification differs from the stored one in added points only."""
+    differ = {text.split(":")[0].split(".")[0] for text in new.differences(stored)}
+    return differ <= {"space", "model"} and strategy.extends(
+        stored.search_space(), new.search_space()
+    )
+
+
+def _check_warm_start(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:
+    """Say what a new study is to learn, and refuse to create one that has nothing to learn from.
+
+    Later on it may be that an earlier study was deleted: whoever joins goes on without it.
+
+    Raises:
+        SpecError: there is nothing to learn from one of its earlier studies.
+    """
+    with storage.told(opened.engine.url):
+        if plan.file.spec.warm_start and plan.name not in storage.study_names(opened):
+            for earlier in find(opened, plan.file.spec, plan.name):
+                overlap = Overlap.of(earlier, plan.file.spec.search_space())
+                progress.note(f"warm start: {taught(overlap)}")
+
+
+def _say_new_budget(new: StudySpec, progress: Progress, stored: StudySpec) -> None:
+    """Say so where the file has another budget than the study: it becomes everybody's."""
+    now, before = new.budget.model_dump(), stored.budget.model_dump()
+    changed = [f"{key} = {show(now[key])}" for key in now if now[key] != before[key]]
+    former = [f"{key} = {show(before[key])}" for key in now if now[key] != before[key]]
+    if changed:
+        progress.note(f"the study's budget was {', '.join(former)}; now {', '.join(changed)}")
+
+
+def _reopen(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:
+    """Open a study that was stopped: whoever runs its file wants it to go on."""
+    if not plan.joins and orders.state(opened, plan.name) in {"stopped", "recalled"}:
+        orders.give(opened, plan.name, "open")
+        progress.note("the study had been stopped; it goes on")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:  # rights alone know of no full disk
+            probe.write(bytes(_PROBE))
+    except OSError as error:
+        raise BadInput(f"--output: {folder} cannot be written: {error.strerror}") from None
+
+
+def _take_folder(folder: Path, study: "optuna.Study") -> None:
+    """Write whose the folder is, so that no study takes another one's trials for its own.
+
+    Raises:
+        StudyMismatch: it is another study's, of this name, in another database.
+    """
+    owner = folder / "study.json"
+    mine = {"study": study.study_name, "id": study.user_attrs[storage.ID]}
+    try:
+        theirs = json.loads(owner.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        theirs = mine
+    if theirs != mine:
+        raise StudyMismatch(
+            f"{folder}: found the trials of another study of this name, from another database; "
+            "delete the folder, or give another --name or --output"
+        )
+    owner.write_text(json.dumps(mine), encoding="utf-8")
