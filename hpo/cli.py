@@ -419,7 +419,7 @@ def _load(name: str | None, storage_url: str | None, output: Path) -> "StudyView
     url = url_of(storage_url, output)
     if name is not None:
         return load_study(name, url)
-    studies, _ = list_studies(url)
+    studies = [study for study in list_studies(url)[0] if study.confirms is None]
     if len(studies) != 1:
         known = ", ".join(study.name for study in studies) or "none"
         raise BadInput(f"NAME: found none given; expected one of the storage's studies: {known}")

@@ -43,6 +43,7 @@ class StudyView:
         refusals: machine -> why its pool of workers leaves the study to others.
         points: how many a grid has; None where the strategy samples.
         confirmation: what became of the best configurations with other seeds.
+        confirms: the study that this one is the confirmation of.
     """
 
     name: str
@@ -59,6 +60,7 @@ class StudyView:
     refusals: dict[str, str] = field(default_factory=dict)
     points: int | None = None
     confirmation: Confirmation | None = None
+    confirms: str | None = None
 
     @property
     def done(self) -> int:
@@ -195,6 +197,7 @@ def view(study: optuna.Study) -> StudyView:
         priority=priority_of(attrs),
         refusals=refusals_of(attrs),
         points=attrs.get(storage.POINTS),
+        confirms=attrs.get(confirmation.CONFIRMS),
     )
 
 
