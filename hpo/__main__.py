@@ -15,7 +15,8 @@ def main() -> None:
     arguments, url = without_storage(sys.argv[1:])
     if url is not None:
         os.environ["HPO_STORAGE"] = url
-        os.execv(sys.executable, [sys.executable, "-m", "hpo", *arguments])  # noqa: S606 - ourselves
+        # -P: or modules of the current folder would come first, as for the command they do not
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "hpo", *arguments])  # noqa: S606 - us
     from hpo.cli import main as command_line
 
     command_line(prog_name="hpo")

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from optuna import Study
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
@@ -90,15 +91,21 @@ def extends(stored: StudySpec, new: StudySpec) -> bool:
     return changed <= grown and all(each in now for each in _points(stored))
 
 
-def read(opened: RDBStorage, study: str) -> Confirmation | None:
-    """Read the confirmation of a study; None where there is none yet."""
+def find(opened: RDBStorage, study: str) -> Study | None:
+    """Return the confirmation of a study; None where there is none yet."""
     try:
         found = storage.load(opened, name_of(study))
     except BadInput:
         return None
-    attrs = found.user_attrs
-    if attrs.get(CONFIRMS) != study:
+    return found if found.user_attrs.get(CONFIRMS) == study else None
+
+
+def read(opened: RDBStorage, study: str) -> Confirmation | None:
+    """Read how far the confirmation of a study is; None where there is none yet."""
+    found = find(opened, study)
+    if found is None:
         return None
+    attrs = found.user_attrs
     searched = storage.load(opened, study)
     return compare(
         found.study_name,
@@ -121,5 +128,5 @@ def _points(spec: StudySpec) -> list[dict[str, Any]]:
     return list(found)
 
 
-def _maximizes(study: Any) -> bool:
+def _maximizes(study: Study) -> bool:
     return bool(study.direction.name == "MAXIMIZE")

@@ -7,6 +7,7 @@ HpoError                     exit 1, a fault of ours
 │   └── ModelError           the model or its tokenizer
 ├── StudyMismatch            exit 3, the study exists with another specification
 ├── StorageError             exit 4, the storage is unreachable or unusable
+│   └── UnknownVersion       a study in it was written by another version of hpo
 ├── StudyFailed              exit 5, no trial succeeded or too many failed
 └── HandedBack               exit 75, interrupted by a signal; the trial can be continued
 
@@ -64,6 +65,10 @@ class StorageError(HpoError):
     """The storage is unreachable or unusable; the message never holds a password."""
 
     exit_code = 4
+
+
+class UnknownVersion(StorageError):
+    """A study was stored by another version of hpo, which this one cannot read."""
 
 
 class StudyFailed(HpoError):

@@ -75,7 +75,7 @@ def join(
         opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
         first={
             storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder),
-            **_marks(plan, prepared.baseline),
+            **_marks(plan, opened, prepared.baseline),
         },
         update=None if plan.joins else partial(_say_new_budget, plan.file.spec, progress),
         extends=partial(_extends, prepared.strategy) if plan.confirms is None
@@ -106,9 +106,13 @@ def join(
     return Joined(opened, study, make_worker, prepared.gpus)
 
 
-def _marks(plan: Plan, default: Mapping[str, Any] | None) -> dict[str, Any]:
-    marks = {confirmation.CONFIRMS: plan.confirms, confirmation.BASELINE: default}
-    return {name: value for name, value in marks.items() if value is not None}
+def _marks(plan: Plan, opened: "RDBStorage", default: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a new study stores beside its specification."""
+    if plan.confirms is None:
+        return {} if default is None else {confirmation.BASELINE: default}
+    with storage.told(opened.engine.url):
+        priority = orders.priority_of(storage.load(opened, plan.confirms).user_attrs)
+    return {confirmation.CONFIRMS: plan.confirms, orders.PRIORITY: priority}
 
 
 def _terms(plan: Plan, default: "Mapping[str, Any] | None") -> "Terms":

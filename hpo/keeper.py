@@ -124,7 +124,8 @@ class Keeper:
         with suppress(Exception):
             with patience(self.tickets.lease / _RENEWALS):  # signals and hangs are looked for too
                 held = self.tickets.renew(self.ticket, now - self._progress)
-                self.recalled = self.is_recalled()
+                # Once asked for it stays: the trial is being saved, whatever is said meanwhile.
+                self.recalled = self.recalled or self.is_recalled()
             if held:
                 self._renewed = now  # when it was asked for: the answer may have taken long
             else:

@@ -52,7 +52,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from hpo import postgresql
-from hpo.outages import is_repetition, persistent, since_outage
+from hpo.outages import is_repetition, persistent, persisting, since_outage
 from hpo.transactions import reading
 
 WAITING, HELD, DONE = "waiting", "held", "done"
@@ -308,7 +308,13 @@ class Tickets:
             .values(
                 state=HELD,
                 epoch=_T.epoch + 1,
-                deaths=_T.deaths + case((_T.state == HELD, bindparam("death", 1)), else_=0),
+                # A lease of 0 was ended by whoever saw its worker die: that is a death in any case.
+                deaths=_T.deaths
+                + case(
+                    (and_(_T.state == HELD, _T.lease_until == 0), 1),
+                    (_T.state == HELD, bindparam("death", 1)),
+                    else_=0,
+                ),
                 worker=self.worker,
                 device=self.device,
                 lease_until=self._now + self.lease,
@@ -470,6 +476,41 @@ def now(engine: Engine) -> float:
 
 def view_tickets(engine: Engine, study: str) -> list[TicketView]:
     """Return the tickets of a study, by number; none where the storage has no such table."""
-    if not inspect(engine).has_table(TABLE):
+    if not persisting(lambda: inspect(engine).has_table(TABLE)):
         return []
     return Tickets(engine, study, worker="").view()
+
+
+@dataclass(frozen=True)
+class Supply:
+    """The tickets of one study, as far as whoever looks for work must know them.
+
+    Args:
+        issued: how many there are.
+        waiting: the lowest number of one that nobody holds; None where there is none.
+        held: those that somebody holds, by number.
+    """
+
+    issued: int
+    waiting: int | None
+    held: list[TicketView]
+
+
+@persistent
+def supplies(engine: Engine) -> dict[str, Supply]:
+    """Return the id of each study that has tickets -> what there is to do; two statements."""
+    now = CLOCK[engine.dialect.name]
+    waiting = func.min(case((_T.state == WAITING, _T.number)))
+    with reading(), engine.begin() as connection:
+        counts = connection.execute(
+            select(_T.study, func.count().label("issued"), waiting.label("waiting")).group_by(
+                _T.study
+            )
+        ).all()
+        rows = connection.execute(
+            select(*_T, now.label("now")).where(_T.state == HELD).order_by(_T.study, _T.number)
+        ).all()
+    held: dict[str, list[TicketView]] = {}
+    for row in rows:
+        held.setdefault(row.study, []).append(_view(row))
+    return {row.study: Supply(row.issued, row.waiting, held.get(row.study, [])) for row in counts}

@@ -7,6 +7,7 @@ from hpo.errors import StudyFailed
 from hpo.joining import Joined
 from hpo.leases import Tickets
 from hpo.local_workers import LocalWorkers, raise_complaint, worker_command
+from hpo.orders import OrderBook
 from hpo.planning import Plan
 from hpo.progress import Progress
 from hpo.signals import Stop
@@ -96,7 +97,7 @@ class _Watch:
 
     def left(self) -> bool:
         """Say whether there is anything to do."""
-        budget = self._plan.file.spec.budget.trials
+        budget = OrderBook(self._opened, self._studies[0]).read().budget.trials  # may have changed
         return bool(self.tickets[0].open(budget)) or any(
             each.open(None) for each in self.tickets[1:]
         )

@@ -254,7 +254,7 @@ class LocalWorkers:
 
 def worker_command(name: str, *options: str) -> list[str]:
     """Return the command line of a worker."""
-    return [sys.executable, "-m", "hpo", "worker", *options, "--", name]
+    return [sys.executable, "-P", "-m", "hpo", "worker", *options, "--", name]
 
 
 def raise_complaint(complaints: Sequence[tuple[int, str]]) -> None:

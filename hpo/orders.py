@@ -4,6 +4,7 @@ It stands in the study's user attributes; workers look at it between two trials,
 as often as they renew its lease.
 """
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo import storage, workers
+from hpo import confirmation, storage, workers
 from hpo.spec import BudgetSpec, StudySpec
 
 STATE = "hpo:state"
 PRIORITY = "hpo:priority"
 REFUSED = "hpo:refused:"  # and the machine
+_REFUSED_FOR = 3600.0  # seconds for which it is shown, by the clocks of the machines
 
 State = Literal["open", "paused", "stopped", "recalled"]
 """Open: workers take its tickets. Paused: they take no further ones, and wait. Stopped: they leave
@@ -85,17 +87,30 @@ def refused(opened: RDBStorage, name: str, why: str | None) -> None:
     """Store why this machine cannot serve a study; None where it can."""
     study = storage.load(opened, name)
     key = REFUSED + workers.machine()
-    if study.user_attrs.get(key) != why:
-        study.set_user_attr(key, why)
+    if why is not None:
+        study.set_user_attr(key, {"why": why, "at": round(time.time())})
+    elif study.user_attrs.get(key) is not None:
+        study.set_user_attr(key, None)
 
 
 def refusals_of(attrs: Mapping[str, Any]) -> dict[str, str]:
-    """Return machine -> why it cannot serve the study, of those that said so."""
-    return {
-        key.removeprefix(REFUSED): str(why)
-        for key, why in attrs.items()
-        if key.startswith(REFUSED) and why is not None
+    """Return machine -> why it cannot serve the study, of those that said so of late."""
+    said = {
+        key.removeprefix(REFUSED): refusal(stored)
+        for key, stored in attrs.items()
+        if key.startswith(REFUSED)
     }
+    return {machine: why for machine, why in said.items() if why is not None}
+
+
+def refusal(stored: Any) -> str | None:
+    """Return why a machine refuses a study, by what it stored; None if it does not, or no more.
+
+    It says so again every few minutes, as long as it serves the storage.
+    """
+    if not isinstance(stored, dict) or time.time() - stored["at"] > _REFUSED_FOR:
+        return None
+    return str(stored["why"])
 
 
 def state_of(attrs: Mapping[str, Any]) -> State:
@@ -115,32 +130,43 @@ def state(opened: RDBStorage, name: str) -> State:
 
 
 def give(opened: RDBStorage, name: str, now: State) -> State:
-    """Say what is to become of a study; returns what was said before.
+    """Say what is to become of a study and its confirmation; returns what was said before.
 
     Raises:
         BadInput: there is no such study.
         StorageError: the storage failed.
     """
-    study = storage.load(opened, name)
+    study, *more = _with_confirmation(opened, name)
     with storage.told(opened.engine.url):
         before = state_of(study.user_attrs)
-        study.set_user_attr(STATE, now)
+        for each in (study, *more):
+            each.set_user_attr(STATE, now)
     return before
+
+
+def _with_confirmation(opened: RDBStorage, name: str) -> list[optuna.Study]:
+    study = storage.load(opened, name)
+    found = confirmation.find(opened, name)
+    return [study] if found is None else [study, found]
 
 
 def change(
     opened: RDBStorage, name: str, *, trials: int | None = None, priority: int | None = None
 ) -> Orders:
-    """Change the budget or the priority of a study; returns what is said about it then.
+    """Change the budget of a study, or its priority, which its confirmation shares.
+
+    Returns:
+        What is said about it then.
 
     Raises:
         BadInput: there is no such study.
         StorageError: the storage failed.
     """
-    study = storage.load(opened, name)
+    study, *more = _with_confirmation(opened, name)
     with storage.told(opened.engine.url):
         if priority is not None:
-            study.set_user_attr(PRIORITY, priority)
+            for each in (study, *more):
+                each.set_user_attr(PRIORITY, priority)
         if trials is not None:
             spec = storage.spec_of(name, study.user_attrs)
             budget = spec.budget.model_copy(update={"trials": trials})

@@ -23,8 +23,9 @@ _T = TypeVar("_T")
 
 _PAUSE = (0.1, 5.0)  # seconds before the first repetition, and before later ones at most
 # Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html: connections,
-# resources, shutdowns; a transaction that idled, for its worker was stopped; deadlocks.
-_PASSING = ("08", "53", "57P0", "25P03", "40001", "40P01")
+# resources, shutdowns, a statement that was cancelled; a server that only reads, for another one is
+# about to lead; a transaction that idled, for its worker was stopped; deadlocks.
+_PASSING = ("08", "53", "57014", "57P01", "57P02", "57P03", "25006", "25P03", "40001", "40P01")
 # A refused connection has no code. These are no outages: they would be refused again.
 _LASTING = (
     "authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied",

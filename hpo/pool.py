@@ -7,23 +7,25 @@ and of several the one with the fewest trials at work. One that it cannot serve 
 import gc
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo import confirmation, storage, workers
-from hpo.errors import HpoError, StorageError, StudyFailed
+from hpo.errors import HandedBack, HpoError, StorageError, StudyFailed, UnknownVersion
 from hpo.keeper import in_haste
-from hpo.leases import HELD, WAITING, view_tickets
+from hpo.leases import Supply, TicketView, supplies
 from hpo.orders import priority_of, refused, state_of
 from hpo.presence import Presence
 from hpo.progress import Progress
 from hpo.signals import Stop
 from hpo.worker import Turned, Worker
+from hpo.workers import is_gone
 
 KEPT = 2  # studies whose data and models stay in memory
 _POLL = (1.0, 15.0)  # seconds between two looks where there is nothing to do
@@ -39,6 +41,7 @@ class _Candidate:
     at_work: int
     place: int  # in the order in which studies were made
     seen: tuple[object, ...]  # what must change before it is looked at again, once it is over
+    has_work: bool  # or it may have: tickets that are not made yet
 
     def rank(self) -> tuple[int, int, int]:
         return (-self.priority, self.at_work, self.place)
@@ -82,6 +85,11 @@ class Pool:
         """
         try:
             self._serve()
+        except BaseException:
+            worker = next(reversed(self._workers.values()), None)
+            if worker is not None:
+                worker.leave_in_haste()
+            raise
         finally:
             in_haste(self._presence.leave)
 
@@ -114,47 +122,51 @@ class Pool:
 
     def _work_once(self) -> bool:
         for candidate in sorted(self._candidates(), key=_Candidate.rank):
-            worker = self._worker(candidate.name)
+            worker = self._worker(candidate)
             if worker is not None and self._turn(candidate, worker) == "worked":
                 return True
         return False
 
     def _candidates(self) -> Iterator[_Candidate]:
-        names = storage.study_names(self._opened)
-        for place, name in enumerate(names):
-            try:
-                found = self._candidate(place, name, names)
-            except (KeyError, HpoError):  # deleted meanwhile, or of another version
+        studies = storage.study_attributes(self._opened)
+        there = supplies(self._opened.engine)
+        for place, (name, attrs) in enumerate(studies.items()):
+            if state_of(attrs) != "open" or self._refused.get(name, 0.0) > time.monotonic():
                 continue
-            if found is not None and self._over.get(name) != found.seen:
+            try:
+                spec = storage.spec_of(name, attrs)
+            except UnknownVersion as error:
+                self._refuse(name, str(error))
+                continue
+            confirmed = spec.confirm is None or confirmation.name_of(name) in studies
+            supply = there.get(attrs[storage.ID], Supply(0, None, []))
+            found = self._candidate(place, name, attrs, spec.budget.trials, supply)
+            if self._over.get(name) != found.seen and (found.has_work or not confirmed):
                 yield found
 
-    def _candidate(self, place: int, name: str, names: Sequence[str]) -> _Candidate | None:
-        study = storage.load(self._opened, name)
-        attrs = study.user_attrs
-        if state_of(attrs) != "open" or self._refused.get(name, 0.0) > time.monotonic():
-            return None
-        spec = storage.spec_of(name, attrs)
-        budget = spec.budget.trials
-        confirmed = spec.confirm is None or confirmation.name_of(name) in names
-        tickets = view_tickets(self._opened.engine, attrs[storage.ID])
-        mine = [each for each in tickets if budget is None or each.number < budget]
-        held = [each for each in mine if each.state == HELD]
-        alive = sum((each.lease or 0.0) >= 0 for each in held)
-        free = len(held) > alive or any(each.state == WAITING for each in mine)
-        issued = bool(mine) and (budget is None or len(mine) >= budget)
-        seen = (attrs[storage.SPEC], len(mine))
-        if (
-            issued
-            and not free
-            and confirmed
-            and not (budget is None and seen != self._over.get(name))
-        ):
-            return None
-        return _Candidate(name, priority_of(attrs), alive, place, seen)
+    def _candidate(
+        self,
+        place: int,
+        name: str,
+        attrs: Mapping[str, Any],
+        budget: int | None,
+        supply: Supply,
+    ) -> _Candidate:
+        held = [each for each in supply.held if budget is None or each.number < budget]
+        lost = [each for each in held if _is_lost(each)]
+        waits = supply.waiting is not None and (budget is None or supply.waiting < budget)
+        issued = supply.issued > 0 and (budget is None or supply.issued >= budget)
+        # Where only hours end a study, tickets are made as they are needed.
+        has_work = bool(lost) or waits or not issued or budget is None
+        seen = (attrs[storage.ID], attrs[storage.SPEC], supply.issued)
+        alive = len(held) - len(lost)
+        return _Candidate(name, priority_of(attrs), alive, place, seen, has_work)
 
-    def _worker(self, name: str) -> Worker | None:
+    def _worker(self, candidate: _Candidate) -> Worker | None:
         """Return the worker of a study, made if it must be; None where it cannot be served here."""
+        name = candidate.name
+        if name in self._workers and self._workers[name].tickets.study != candidate.seen[0]:
+            self._drop(name)  # that study was deleted, and this is another one of its name
         if name in self._workers:
             self._workers.move_to_end(name)
             return self._workers[name]
@@ -163,10 +175,10 @@ class Pool:
                 self._drop(next(iter(self._workers)))
             worker = self._join(name)
             worker.begin()
-        except StorageError:
+        except (StorageError, SQLAlchemyError, OptunaError, HandedBack):
             raise
-        except HpoError as error:
-            self._refuse(name, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one study is not the others'
+            self._refuse(name, _told(error))
             return None
         refused(self._opened, name, None)
         self._workers[name] = worker
@@ -192,6 +204,12 @@ class Pool:
                 raise
             self._progress.note(str(error))
             turned = "over"
+        except (HpoError, SQLAlchemyError, OptunaError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a plug-in's, say; others may not have that fault
+            self._refuse(name, _told(error))
+            self._drop(name)
+            return "paused"
         if turned == "over":
             if worker.state == "open":  # else it may be opened again as it is
                 self._over[name] = candidate.seen
@@ -201,7 +219,7 @@ class Pool:
     def _refuse(self, name: str, why: str) -> None:
         self._progress.note(f"study {name!r} is left to others: {why}")
         self._refused[name] = time.monotonic() + _RETRY
-        with suppress(SQLAlchemyError, OptunaError, KeyError):
+        with suppress(SQLAlchemyError, OptunaError, KeyError, HpoError):
             refused(self._opened, name, why)
 
     def _drop(self, name: str) -> None:
@@ -216,3 +234,12 @@ class Pool:
         while time.monotonic() < end:
             self._stop.leave()
             time.sleep(0.2)
+
+
+def _is_lost(ticket: TicketView) -> bool:
+    """Say whether whoever holds a ticket is gone: by its lease, or since we see that it is."""
+    return (ticket.lease or 0.0) < 0 or is_gone(ticket.worker or "")
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, HpoError) else f"{type(error).__name__}: {error}"

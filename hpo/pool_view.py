@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, func, literal, select
 
 from hpo import presence, storage, workers
 from hpo.leases import CLOCK, HELD, TICKETS
-from hpo.orders import REFUSED
+from hpo.orders import REFUSED, refusal
 from hpo.outages import persisting
 from hpo.transactions import reading
 from hpo.trials import RUN
@@ -175,7 +175,7 @@ def _refusals(connection: Connection) -> dict[str, dict[str, str]]:
     )
     found: dict[str, dict[str, str]] = {}
     for row in rows:
-        why = json.loads(row.value_json)
+        why = refusal(json.loads(row.value_json))
         if why is not None:
             found.setdefault(row.key.removeprefix(REFUSED), {})[row.study_name] = why
     return found

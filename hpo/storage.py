@@ -7,8 +7,10 @@ and trials (`hpo.trials`). Names that start with `hpo:` are for the machinery, o
 import json
 import os
 import platform
+import random
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 from importlib.metadata import version
@@ -19,24 +21,27 @@ from uuid import uuid4
 import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
 from pydantic import ValidationError
-from sqlalchemy import Engine, create_engine, func, inspect, select
+from sqlalchemy import Engine, Row, create_engine, func, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from hpo import leases, postgresql, presence
 from hpo.binding import BindingStorage
-from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch
+from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch, UnknownVersion
 from hpo.filesystems import remote_kind
 from hpo.leases import LEASE, STUDY_ID, drop_orphans
 from hpo.outages import persisting
 from hpo.patience import patience
 from hpo.plugins import nearest
 from hpo.spec import StudySpec
-from hpo.transactions import SLICE, log_changes, logs_changes, serialise_writers
+from hpo.transactions import SLICE, log_changes, logs_changes, reading, serialise_writers
 
-SPEC = "hpo:spec"
+_LOOK_AGAIN = (0.05, 0.3)  # seconds between two attempts at the lock
+_PREFIX = "hpo:"  # of our attributes
+SPEC = f"{_PREFIX}spec"
 METRIC = "hpo:metric"
 NOTICES = "hpo:notices"
 DATA = "hpo:data"  # where the relative paths of the study file start, on the machine it came from
@@ -50,6 +55,8 @@ _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schem
 _WITHOUT_LOG = 60.0  # seconds that whoever uses SQLite waits for another one
 _CREATION = 60.0  # seconds that creating tables or a study may take somebody else
 START = 30.0  # seconds for which a server may be away when a worker starts
+_STUDIES = models.StudyModel.__table__
+_STUDY_ATTRS = models.StudyUserAttributeModel.__table__
 _LAST_TABLE = "alembic_version"  # where it is, Optuna's others are, with their version
 _OURS = (leases.TABLE, presence.TABLE)  # beside Optuna's
 _SCHEMA_LOCK = int.from_bytes(b"hpo:make")  # any number that no one else uses in the database
@@ -240,11 +247,21 @@ def _one_at_a_time(url: URL) -> Iterator[None]:
             yield
         return
     engine = create_engine(url, connect_args=postgresql.connect_args(url), poolclass=NullPool)
-    with engine.begin() as connection:
-        # The lock ends with the transaction: that of a process that is stopped is ended by the
-        # server (`_NOT_FOR_EVER`), and that of a machine that is gone with it.
-        connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-        yield
+    end = time.monotonic() + _CREATION
+    while True:
+        with engine.begin() as connection:
+            # The lock ends with the transaction: that of a process that is stopped is ended by the
+            # server (`_NOT_FOR_EVER`), and that of a machine that is gone with it.
+            if connection.scalar(select(func.pg_try_advisory_xact_lock(_SCHEMA_LOCK))):
+                yield
+                return
+        # Whoever waits holds no connection meanwhile: whoever has the lock needs a second one.
+        if time.monotonic() > end:
+            raise StorageError(
+                f"storage {shown(url)}: another process has been making tables or a study for "
+                f"{_CREATION:g} s; expected it to go on, or to be ended if it is stopped"
+            )
+        time.sleep(random.uniform(*_LOOK_AGAIN))
 
 
 def _check_sqlite(path: Path) -> None:
@@ -293,56 +310,80 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
             each difference is named.
         StorageError: the storage failed, or holds a study of that name that is not ours.
     """
-    with told(storage.engine.url), _unless_there(storage, name):
-        study = optuna.create_study(
-            storage=storage, study_name=name, direction=direction, load_if_exists=True,
-            pruner=optuna.pruners.NopPruner(),
-        )  # fmt: skip
-        stored = study.user_attrs
-        if SPEC not in stored:
-            if study.get_trials(deepcopy=False):
-                raise StorageError(f"study {name!r}: exists, but was not made by hpo")
-            for key, value in {**facts, **(first or {})}.items():
-                study.set_user_attr(key, value)
-            study.set_user_attr(ID, uuid4().hex)
-            study.set_user_attr(DIGEST, spec.digest())
-            study.set_user_attr(VERSIONS, _versions())
-            study.set_user_attr(SPEC, spec.to_json())
-            with storage.engine.begin() as connection:
-                drop_orphans(connection)
+
+    def attempt() -> optuna.Study:
+        with _unless_there(storage, name):
+            study = optuna.create_study(
+                storage=storage, study_name=name, direction=direction, load_if_exists=True,
+                pruner=optuna.pruners.NopPruner(),
+            )  # fmt: skip
+            stored = study.user_attrs
+            if SPEC not in stored:
+                _write_new(storage, study, spec, {**facts, **(first or {})})
+                return study
+            _refuse_versions(name, stored)  # whose specification may be one that nobody here reads
+            stored_spec = spec_of(name, stored)
+            grown = bool(spec.differences(stored_spec)) and extends(stored_spec, spec)
+            _refuse_differences(name, [] if grown else spec.differences(stored_spec), stored, facts)
+            if grown:
+                study.set_user_attr(DIGEST, spec.digest())
+            if update is not None:
+                update(stored_spec)
+                study.set_user_attr(SPEC, spec.to_json())
             return study
-        if others := _other_versions(stored.get(VERSIONS, {})):
-            raise StudyMismatch(
-                f"study {name!r} was created with other versions:\n  "
-                + "\n  ".join(others)
-                + "\nInstall those, or give this study another name (--name)."
-            )
-        stored_spec = spec_of(name, stored)
-        differences = spec.differences(stored_spec)
-        if differences and extends(stored_spec, spec):
-            study.set_user_attr(DIGEST, spec.digest())
-            differences = []
-        others = [
-            f"{key.removeprefix('hpo:')}: stored {stored.get(key)}, found {value}"
-            for key, value in facts.items()
-            if stored.get(key) != value
-        ]
-        if others and not differences:
-            raise StudyMismatch(
-                f"study {name!r} was created with other data:\n  "
-                + "\n  ".join(others)
-                + "\nGive the data that it was created with (hpo worker: --data)."
-            )
-        if differences := differences + others:
-            raise StudyMismatch(
-                f"study {name!r} exists with another specification:\n  "
-                + "\n  ".join(differences)
-                + "\nGive this one another name (--name), or put back what was changed."
-            )
-        if update is not None:
-            update(stored_spec)
-            study.set_user_attr(SPEC, spec.to_json())
-        return study
+
+    with told(storage.engine.url):
+        return persisting(attempt)
+
+
+def _write_new(
+    storage: RDBStorage, study: optuna.Study, spec: StudySpec, facts: Mapping[str, Any]
+) -> None:
+    """Write what a study is; its specification comes last, and makes it one of ours."""
+    if study.get_trials(deepcopy=False):
+        raise StorageError(f"study {study.study_name!r}: exists, but was not made by hpo")
+    ours = {**facts, ID: uuid4().hex, DIGEST: spec.digest(), VERSIONS: _versions()}
+    for key, value in {**ours, SPEC: spec.to_json()}.items():
+        study.set_user_attr(key, value)
+    with storage.engine.begin() as connection:
+        drop_orphans(connection)
+
+
+def _refuse_versions(name: str, stored: Mapping[str, Any]) -> None:
+    """Refuse to join a study of other versions; raises a `StudyMismatch` that names them."""
+    if versions := _other_versions(stored.get(VERSIONS, {})):
+        raise StudyMismatch(
+            f"study {name!r} was created with other versions:\n  "
+            + "\n  ".join(versions)
+            + "\nInstall those, or give this study another name (--name)."
+        )
+
+
+def _refuse_differences(
+    name: str, differences: Sequence[str], stored: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
+    """Refuse to join a study of another specification or other data.
+
+    Raises:
+        StudyMismatch: each difference is named.
+    """
+    others = [
+        f"{key.removeprefix(_PREFIX)}: stored {stored.get(key)}, found {value}"
+        for key, value in facts.items()
+        if stored.get(key) != value
+    ]
+    if others and not differences:
+        raise StudyMismatch(
+            f"study {name!r} was created with other data:\n  "
+            + "\n  ".join(others)
+            + "\nGive the data that it was created with (hpo worker: --data)."
+        )
+    if differences:
+        raise StudyMismatch(
+            f"study {name!r} exists with another specification:\n  "
+            + "\n  ".join([*differences, *others])
+            + "\nGive this one another name (--name), or put back what was changed."
+        )
 
 
 @contextmanager
@@ -415,22 +456,44 @@ def engine_of(study: optuna.Study) -> Engine:
 
 def study_names(storage: RDBStorage) -> list[str]:
     """Return the names of all studies that are ours, oldest first."""
+    return list(study_attributes(storage))
+
+
+def study_attributes(storage: RDBStorage) -> dict[str, dict[str, Any]]:
+    """Return the name of each study of ours, oldest first -> its attributes of ours.
+
+    One statement; Optuna's summaries read every trial there is
+    (https://github.com/optuna/optuna/blob/v5.0.0/optuna/study/study.py, get_all_study_summaries).
+    """
+    query = (
+        select(_STUDIES.c.study_name, _STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json)
+        .join(_STUDY_ATTRS, _STUDY_ATTRS.c.study_id == _STUDIES.c.study_id)
+        .where(func.substr(_STUDY_ATTRS.c.key, 1, len(_PREFIX)) == _PREFIX)
+        .order_by(_STUDIES.c.study_id)
+    )
+
+    def read() -> Sequence[Row[Any]]:
+        with reading(), storage.engine.begin() as connection:
+            return connection.execute(query).all()
+
+    found: dict[str, dict[str, Any]] = {}
     with told(storage.engine.url):
-        summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
-        return [summary.study_name for summary in summaries if SPEC in summary.user_attrs]
+        for row in persisting(read):
+            found.setdefault(row.study_name, {})[row.key] = json.loads(row.value_json)
+    return {name: attrs for name, attrs in found.items() if SPEC in attrs}
 
 
 def spec_of(name: str, attrs: Mapping[str, Any]) -> StudySpec:
     """Return the specification that a study stores in its user attributes.
 
     Raises:
-        StorageError: another version of hpo wrote it, and this one cannot read it.
+        UnknownVersion: another version of hpo wrote it, and this one cannot read it.
     """
     try:
         return StudySpec.model_validate_json(json.dumps(attrs[SPEC]))
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
-        raise StorageError(
+        raise UnknownVersion(
             f"study {name!r}: was stored by another version of hpo; this one cannot read {keys}"
         ) from None
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.exceptions import OptunaError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.binding import Binding, BindingStorage, Held
 from hpo.errors import HandedBack, LeaseLost, StorageError
@@ -164,8 +163,8 @@ class Turn:
             if self.keeper.recalled:
                 return None
             raise
-        except (SQLAlchemyError, OptunaError):
-            in_haste(lambda: work.tickets.hand_back(ticket))  # the trial is not to blame
+        except Exception:  # of the database, or a fault of a strategy: the trial is not to blame
+            in_haste(lambda: work.tickets.hand_back(ticket))
             raise
 
     def _run(self) -> Outcome:
@@ -227,7 +226,8 @@ class Turn:
         storage = self.work.storage
         with storage.bound(binding):
             trial_id = storage.create_new_trial(self.work.study._study_id)  # noqa: SLF001
-        storage.conclude(binding, trial_id, None, {REASON: POISON})
+        with suppress(UpdateFinishedTrialError):  # it was done, and only the answer was lost
+            storage.conclude(binding, trial_id, None, {REASON: POISON})
 
     def _draw(self) -> Draw:
         work = self.work

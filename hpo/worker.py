@@ -94,8 +94,10 @@ class Worker:
                 presence.note(idle=turned != "worked", device=self.tickets.device)
                 self._rest(turned)
                 turned = self.turn()
-        finally:
-            self.settle()
+        except BaseException:
+            self.leave_in_haste()
+            raise
+        self.settle()
 
     @contextmanager
     def unless_deleted(self) -> Iterator[None]:
@@ -163,6 +165,14 @@ class Worker:
         """Leave nothing of the study behind that nobody needs."""
         others.end_trials_of_the_dead(self.work)
         self._clean_up()
+
+    def leave_in_haste(self) -> None:
+        """Settle what is done and hand back the rest, if the database answers soon.
+
+        A claim may have been granted whose answer never came.
+        """
+        in_haste(self.settle)
+        in_haste(lambda: self.tickets.hand_back_of([self.tickets.worker]))
 
     def leave_at_once(self) -> None:
         """End the process, whatever it is doing: its user insists.

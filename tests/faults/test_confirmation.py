@@ -90,6 +90,26 @@ def test_a_larger_search_adds_to_its_confirmation(field: Field) -> None:
     assert len(field.log("began")) == began == 6 + 8
 
 
+def test_what_is_said_of_a_search_holds_for_its_confirmation(field: Field) -> None:
+    """Its priority from the start; to be paused, whenever that is said."""
+    field.create(confirm={"top": 2, "seeds": 2})
+    opened = storage.open_storage(field.url)
+    orders.change(opened, NAME, priority=7)
+    field.script(steps=60)
+    worker = field.worker()
+    field.wait_for("told", 6)
+    field.wait_for("began", 7)
+    orders.give(opened, NAME, "recalled")
+    assert worker.end().code == 0, worker.said()  # the search has its result
+    found = storage.load(opened, CONFIRM).user_attrs
+    assert (orders.priority_of(found), orders.state_of(found)) == (7, "recalled")
+    field.script()
+    orders.give(opened, NAME, "open")
+    field.finish()
+    confirmed(field, 4, 5)
+    opened.engine.dispose()
+
+
 def test_a_stopped_search_is_not_confirmed(field: Field) -> None:
     """Nor is one without a result."""
     field.create(confirm={"top": 2, "seeds": 2})
