@@ -348,9 +348,9 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     from hpo import run as runner
 
     plan = planning.plan(file, name=name, storage_url=storage_url, output=output)
-    runner.submit(plan, priority, _progress())
+    priority = runner.submit(plan, priority, _progress())
     if as_json:
-        print_json({"study": plan.name, "priority": priority or 0})
+        print_json({"study": plan.name, "priority": priority})
         return
     click.echo(f"study {plan.name} is queued; `hpo worker` without a name serves it")
 

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
 
+from hpo.answers import Connection, limit_waiting
 from hpo.errors import StorageError
 
 PASSWORD_FILE = "HPO_STORAGE_PASSWORD_FILE"  # noqa: S105 - the name of a variable
@@ -73,7 +74,8 @@ def connect_args(url: URL, silence: float = SILENCE) -> dict[str, Any]:
     }
     ours = {name: value for name, value in answers.items() if name not in query}
     options = (*query.get("options", ()), "-c timezone=UTC", _NOT_FOR_EVER)
-    return {**ours, "options": " ".join(options)}
+    limit_waiting()
+    return {**ours, "options": " ".join(options), "connection_factory": Connection}
 
 
 def engine_options(url: URL, silence: float = SILENCE) -> dict[str, Any]:

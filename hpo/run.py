@@ -153,13 +153,15 @@ def serve(
         pool.serve()
 
 
-def submit(plan: Plan, priority: int | None, progress: Progress) -> None:
+def submit(plan: Plan, priority: int | None, progress: Progress) -> int:
     """Make a study for others to work on; it may be there already.
+
+    Returns:
+        Its priority.
 
     Raises:
         HpoError: see `hpo.errors`.
     """
     with Stop() as stop:
         joined = join(plan, progress, stop)
-    if priority is not None:
-        orders.change(joined.opened, plan.name, priority=priority)
+    return orders.change(joined.opened, plan.name, priority=priority).priority

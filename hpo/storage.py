@@ -140,9 +140,8 @@ def _open_sqlite(url: URL, *, create: bool) -> BindingStorage:
         engine.dispose()
         if "studies" not in tables:
             raise StorageError(f"storage: found no studies in {path}; nothing has been run there")
-        storage = BindingStorage(
-            url.render_as_string(), skip_table_creation=True, skip_compatibility_check=True
-        )
+        storage = _sqlite_storage(url, skip_table_creation=True)
+        serialise_writers(storage.engine)  # orders are written through it
         _check_schema(storage)
         return storage
     path.parent.mkdir(parents=True, exist_ok=True)
