@@ -29,6 +29,7 @@ from hpo.options import (
 )
 
 if TYPE_CHECKING:
+    from hpo.binding import BindingStorage
     from hpo.planning import Plan
     from hpo.progress import Progress
     from hpo.study import StudyView
@@ -237,8 +238,8 @@ def worker(  # noqa: PLR0913, PLR0917 - one for each option
 
     url = url_of(storage_url, output)
 
-    def plan_of(name: str) -> "Plan":
-        joined = planning.plan_from_storage(name, url, data=data, output=output)
+    def plan_of(name: str, opened: "BindingStorage | None" = None) -> "Plan":
+        joined = planning.plan_from_storage(name, url, data=data, output=output, opened=opened)
         return replace(joined, lease=lease, patience=Patience(hang, grace), alone=True)
 
     if name is not None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpo import storage
 from hpo.errors import BadInput
@@ -9,6 +10,9 @@ from hpo.keeper import Patience
 from hpo.leases import LEASE
 from hpo.spec import StudyFile
 from hpo.study import slug
+
+if TYPE_CHECKING:
+    from hpo.binding import BindingStorage
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,14 @@ def plan(file: StudyFile, *, name: str | None, storage_url: str | None, output: 
     )
 
 
-def plan_from_storage(name: str, storage_url: str, *, data: Path | None, output: Path) -> Plan:
+def plan_from_storage(
+    name: str,
+    storage_url: str,
+    *,
+    data: Path | None,
+    output: Path,
+    opened: "BindingStorage | None" = None,
+) -> Plan:
     """Plan to join a study: what it is stands in its storage.
 
     Args:
@@ -68,17 +79,19 @@ def plan_from_storage(name: str, storage_url: str, *, data: Path | None, output:
         data: where the relative paths of its study file start on this machine; by default where
             they did when it was created, if there is such a folder here, else the current one.
         output: the folder below which everything lies.
+        opened: that storage, where it is open already.
 
     Raises:
         BadInput: there is no such study.
         StorageError: the storage cannot be read.
     """
-    opened = storage.open_storage(storage_url, create=False)
-    with storage.told(opened.engine.url):
-        study = storage.load(opened, name)
+    there = opened or storage.open_storage(storage_url, create=False)
+    with storage.told(there.engine.url):
+        study = storage.load(there, name)
         stored = Path(str(study.user_attrs.get(storage.DATA, "")))
         found = storage.spec_of(name, study.user_attrs)
-    opened.engine.dispose()
+    if opened is None:
+        there.engine.dispose()
     folder = data or (stored if stored.is_absolute() and stored.is_dir() else Path())
     file = StudyFile(folder / f"study {name}", found)
     return Plan(file, name, storage_url, output, workers=0, joins=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.storages import RDBStorage
 
+    from hpo.binding import BindingStorage
     from hpo.worker import Worker
 
 
@@ -120,7 +121,7 @@ def confirmation_of(plan: Plan, opened: "RDBStorage", study: "optuna.Study") -> 
 
 def serve(
     storage_url: str,
-    plan_of: Callable[[str], Plan],
+    plan_of: "Callable[[str, BindingStorage], Plan]",
     progress_of: Callable[[str], Progress],
     lease: float = LEASE,
 ) -> None:
@@ -128,7 +129,7 @@ def serve(
 
     Args:
         storage_url: of the storage; its tables are made where it is new.
-        plan_of: returns the plan to join a study by its name.
+        plan_of: returns the plan to join a study of that storage by its name.
         progress_of: returns who is told what happens to a study, by its name, or to none ("").
         lease: seconds that the leases of those plans last.
     """
@@ -140,10 +141,10 @@ def serve(
         def join_by_name(name: str) -> "Worker":
             # In this storage, and none of its own: SQLAlchemy's mappers keep what they compiled for
             # each engine that there ever was, a hundred statements each, and connections are few.
-            return join(plan_of(name), progress_of(name), stop, opened).worker()
+            return join(plan_of(name, opened), progress_of(name), stop, opened).worker()
 
         def confirm(name: str) -> None:
-            plan = plan_of(name)
+            plan = plan_of(name, opened)
             confirming = confirmation_of(plan, opened, storage.load(opened, name))
             if confirming is not None:
                 join(confirming, progress_of(name), stop, opened)

@@ -1,6 +1,7 @@
 """A study, its database, and the workers that a test lets loose on it."""
 
 import json
+import multiprocessing
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,6 +91,14 @@ class Field:
         folder = self.folder / f"process-{len(self.processes)}"
         variables = {scripted.STAGE: str(self.stage), **(env or {})}
         self.processes.append(Process([*arguments], folder, variables))
+        return self.processes[-1]
+
+    def start_anew(self, *arguments: str) -> Process:
+        """Start `hpo …` as a process that shares no memory with the one it comes from."""
+        line = [*arguments, "--storage", self.url, "--output", str(self.output)]
+        folder = self.folder / f"process-{len(self.processes)}"
+        env = {scripted.STAGE: str(self.stage)}
+        self.processes.append(Process(line, folder, env, multiprocessing.get_context("spawn")))
         return self.processes[-1]
 
     def run(self, file: Path, *options: str) -> Process:

@@ -52,13 +52,16 @@ class Process:
         arguments: what follows `hpo`.
         folder: where it runs; its output goes to files there.
         env: variables to set; HPO_TEST_STAGE is one of them.
+        context: how it is started.
     """
 
-    def __init__(self, arguments: list[str], folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: list[str], folder: Path, env: Mapping[str, str], context: Any = FORKS
+    ) -> None:
         self.arguments = arguments
         folder.mkdir(parents=True)
         self.stdout, self.stderr = folder / "stdout", folder / "stderr"
-        self._process = FORKS.Process(target=_run, args=(arguments, folder, dict(env)))
+        self._process = context.Process(target=_run, args=(arguments, folder, dict(env)))
         self._process.start()
         self.pid = int(self._process.pid or 0)
 
