@@ -19,16 +19,28 @@ _QUESTIONS = 20  # whose median is the round trip
 _RESERVED = 5  # connections that are left to people
 _STUDIES = models.StudyModel.__table__
 _ATTRS = models.StudyUserAttributeModel.__table__
+_WRITTEN = (  # by workers; `roles.sql` grants the same
+    "studies", "study_directions", "study_user_attributes", "study_system_attributes", "trials",
+    "trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
+    "trial_system_attributes", leases.TABLE,
+)  # fmt: skip
 _NEEDED = {
-    **dict.fromkeys(["studies", "study_user_attributes"], "SELECT, INSERT, UPDATE"),
-    "trials": "SELECT, INSERT, UPDATE",
-    leases.TABLE: "SELECT, INSERT, UPDATE",
+    **dict.fromkeys(_WRITTEN, "SELECT, INSERT, UPDATE"),
     presence.TABLE: "SELECT, INSERT, UPDATE, DELETE",
 }
+# Whose connections those of others are is hidden from a worker's role, but not of which database;
+# the server's own processes have none. Roles and databases may have limits too; -1 is none.
 _SPARE = """
-SELECT current_setting('max_connections')::int
-     - current_setting('superuser_reserved_connections')::int
-     - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
+SELECT least(
+    current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true), '0')::int
+        - (SELECT count(*) FROM pg_stat_activity WHERE datid IS NOT NULL),
+    (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user)
+        - (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user),
+    (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
+        - (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())
+)
 """
 
 

@@ -148,3 +148,20 @@ def test_a_storage_without_tables(field: Field) -> None:
     ended = field.start_alone("storage", "check", field.url).end()
     assert ended.code == 4
     assert "nothing has been run" in ended.stderr
+
+
+def test_the_check_knows_what_a_worker_would_lack(owned: Field, names: dict[str, str]) -> None:
+    """Each right on each table that a trial is written to, and each limit of connections."""
+    url = url_of(owned, names["worker"])
+    whole = check(url)
+    assert (whole.missing, whole.lease) == ([], True)
+    assert whole.workers is not None
+    assert whole.workers > 3
+    with psycopg2.connect(owned.url) as connection, connection.cursor() as cursor:
+        cursor.execute(f"REVOKE INSERT ON trial_params FROM {names['worker']}")
+        cursor.execute(f"ALTER ROLE {names['worker']} CONNECTION LIMIT 8")
+    connection.close()
+    found = check(url)
+    assert found.missing == ["INSERT on trial_params"]
+    assert found.workers is not None
+    assert found.workers <= 3  # five are left to people
