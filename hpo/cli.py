@@ -353,6 +353,11 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     if as_json:
         print_json({"study": plan.name, "priority": priority})
         return
+    from hpo.study import load_study
+
+    if load_study(plan.name, plan.storage_url).condition == "done":
+        click.echo(f"study {plan.name} is done; nothing is left to run (a larger --trials goes on)")
+        return
     click.echo(f"study {plan.name} is queued; `hpo worker` without a name serves it")
 
 

@@ -29,6 +29,7 @@ from hpo.trials import best_of, params_of
 STRATEGY = "points"
 CONFIRMS = "hpo:confirms"  # the name of the study that a confirmation is of
 BASELINE = "hpo:baseline"  # of a study: its default configuration
+COVERS = "hpo:covers"  # how many tickets the search had; with more of them there is more to confirm
 _SEEDS = 2**31
 
 
@@ -89,6 +90,16 @@ def extends(stored: StudySpec, new: StudySpec) -> bool:
     now = _points(new)
     grown = {"strategy_options", "space", "model"}  # a grid may have been extended before
     return changed <= grown and all(each in now for each in _points(stored))
+
+
+def covers(attrs: Mapping[str, Any] | None, issued: int) -> bool:
+    """Say whether a confirmation is of a whole search.
+
+    Args:
+        attrs: of the confirmation; None where there is none.
+        issued: how many tickets the search has.
+    """
+    return attrs is not None and attrs.get(COVERS) == issued
 
 
 def find(opened: RDBStorage, study: str) -> Study | None:

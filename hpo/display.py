@@ -195,6 +195,7 @@ def conclusion(study: StudyView, more: str) -> str:
         f"study {study.name}: {count(study.done, 'trial')} in {duration(study.seconds)}; "
         f"best {study.metric} {best.value:.4f} in trial {best.number}",
         *([] if found is None else confirmed(found)),
+        *([] if found is None else _unconfirmed(found, best)),
         "",
         *(f"  {name} = {toml(value)}" for name, value in params.items()),
         "",
@@ -227,6 +228,13 @@ def confirmed(found: Confirmation) -> list[str]:
         taken = " <- taken" if each is found.winner else ""
         lines.append(f"  {name:<10}mean {each.mean:.4f}{spread}; {', '.join(notes)}{taken}")
     return [*lines, *(f"  {sentence}" for sentence in judged(found))]
+
+
+def _unconfirmed(found: Confirmation, best: TrialResult) -> list[str]:
+    """Say so where the search has gone on since, and found better."""
+    if best.number in {each.trial for each in found.candidates}:
+        return []
+    return [f"  trial {best.number}, the search's best, is not confirmed yet"]
 
 
 def judged(found: Confirmation) -> list[str]:

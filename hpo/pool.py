@@ -138,8 +138,10 @@ class Pool:
             except UnknownVersion as error:
                 self._refuse(name, str(error))
                 continue
-            confirmed = spec.confirm is None or confirmation.name_of(name) in studies
             supply = there.get(attrs[storage.ID], Supply(0, None, []))
+            confirmed = spec.confirm is None or confirmation.covers(
+                studies.get(confirmation.name_of(name)), supply.issued
+            )
             found = self._candidate(place, name, attrs, spec.budget.trials, supply)
             if self._over.get(name) != found.seen and (found.has_work or not confirmed):
                 yield found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hpo import confirmation, orders, spec, storage
 from hpo.errors import StudyFailed
 from hpo.joining import Joined, join
-from hpo.leases import LEASE
+from hpo.leases import LEASE, view_tickets
 from hpo.local_watch import watch_workers
 from hpo.local_workers import slots
 from hpo.planning import Plan, plan
@@ -86,13 +86,32 @@ def _work(plan: Plan, joined: Joined, progress: Progress, stop: Stop) -> StudyVi
             return final
         with worker.unless_deleted():
             worker.wait_for_others()
-    confirming = confirmation_of(plan, joined.opened, joined.study)
+    confirming = confirm(plan, joined.opened, progress, stop)
     if confirming is not None:
         try:
-            _work(confirming, join(confirming, progress, stop), progress, stop)
+            _work(*confirming, progress, stop)
         except StudyFailed as failed:  # the search has its result
             progress.note(str(failed))
     return final
+
+
+def confirm(
+    plan: Plan, opened: "BindingStorage", progress: Progress, stop: Stop
+) -> tuple[Plan, Joined] | None:
+    """Make the confirmation of a study whose search is over, or add to it what is new.
+
+    Returns:
+        Its plan, and itself; None where there is nothing to confirm.
+    """
+    study = storage.load(opened, plan.name)
+    issued = len(view_tickets(opened.engine, study.user_attrs[storage.ID]))
+    confirming = confirmation_of(plan, opened, study)
+    if confirming is None:
+        return None
+    joined = join(confirming, progress, stop, opened)
+    with storage.told(opened.engine.url):
+        joined.study.set_user_attr(confirmation.COVERS, issued)
+    return confirming, joined
 
 
 def confirmation_of(plan: Plan, opened: "RDBStorage", study: "optuna.Study") -> Plan | None:
@@ -143,13 +162,10 @@ def serve(
             # each engine that there ever was, a hundred statements each, and connections are few.
             return join(plan_of(name, opened), progress_of(name), stop, opened).worker()
 
-        def confirm(name: str) -> None:
-            plan = plan_of(name, opened)
-            confirming = confirmation_of(plan, opened, storage.load(opened, name))
-            if confirming is not None:
-                join(confirming, progress_of(name), stop, opened)
+        def confirm_by_name(name: str) -> None:
+            confirm(plan_of(name, opened), opened, progress_of(name), stop)
 
-        pool = Pool(opened, join_by_name, confirm, progress_of(""), stop)
+        pool = Pool(opened, join_by_name, confirm_by_name, progress_of(""), stop)
         stop.again = pool.leave_at_once
         pool.serve()
 

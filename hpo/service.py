@@ -93,8 +93,10 @@ def set_(
     if as_json:
         print_json({"study": name, "trials": changed.budget.trials, "priority": changed.priority})
         return
+    from hpo.display import count
+
     said = [
-        "" if trials is None else f"its budget is {trials} trials",
+        "" if trials is None else f"its budget is {count(trials, 'trial')}",
         "" if priority is None else f"its priority is {priority}",
     ]
     click.echo(f"study {name}: {', '.join(filter(None, said))}")
@@ -133,7 +135,7 @@ def _say(name: str, now: "State", storage_url: str, as_json: bool) -> None:  # n
         print_json({"study": name, "state": now, "before": before})
         return
     words = orders.WORDS[now]
-    click.echo(f"study {name} {words}" if before != now else f"study {name} {words} already")
+    click.echo(f"study {name} {words}" + ("" if before != now else " (as before)"))
 
 
 @click.group("storage", epilog=example("hpo storage check postgresql://me@host/hpo"))
@@ -142,10 +144,10 @@ def storage_() -> None:
 
 
 @storage_.command("init", epilog=example("hpo storage init postgresql://owner@host/hpo"))
-@click.argument("url", metavar="URL", envvar="HPO_STORAGE")
+@click.argument("url", metavar="[URL]", envvar="HPO_STORAGE")
 @JSON
 def init(url: str, as_json: bool) -> None:  # noqa: FBT001
-    """Make the tables of a storage, where there are none.
+    """Make the tables of a storage, where there are none; without URL that of HPO_STORAGE.
 
     Workers do that, too; a database whose workers may not is made by its owner.
     """
@@ -157,16 +159,20 @@ def init(url: str, as_json: bool) -> None:  # noqa: FBT001
 
 
 @storage_.command("check", epilog=example("hpo storage check postgresql://me@host/hpo --json"))
-@click.argument("url", metavar="URL", envvar="HPO_STORAGE")
+@click.argument("url", metavar="[URL]", envvar="HPO_STORAGE")
 @JSON
 def check(url: str, as_json: bool) -> None:  # noqa: FBT001
-    """Look whether a storage is fit: version, rights, round trip, clock, a lease, connections."""
+    """Look whether a storage is fit: version, rights, round trip, clock, a lease, connections.
+
+    Without URL it is that of HPO_STORAGE.
+    """
     from hpo import storage_check
 
     found = storage_check.check(url)
     print_json(found.to_json()) if as_json else click.echo("\n".join(found.lines()))
     if not found.is_fit():
-        raise StorageError(f"storage {found.url}: is not fit to be worked on")
+        click.echo(f"hpo: storage {found.url}: is not fit to be worked on", err=True)
+        click.get_current_context().exit(StorageError.exit_code)
 
 
 @storage_.command("roles", epilog=example("hpo storage roles > roles.sql"))

@@ -95,7 +95,8 @@ def open_storage(
 
 
 def _parse(url: str) -> URL:
-    if "://" not in url and "@" not in url:  # with one it is a URL that lacks its scheme
+    is_path = "://" not in url and "@" not in url  # with one it is a URL that lacks its scheme
+    if is_path and not url.startswith(("postgres", "sqlite:")):
         url = f"sqlite:///{url}"
     try:
         parsed = make_url(url)

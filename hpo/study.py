@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,10 +14,11 @@ from hpo import confirmation, storage
 from hpo.binding import BindingStorage
 from hpo.candidates import Confirmation
 from hpo.errors import StorageError
-from hpo.leases import TicketView, now, view_tickets
+from hpo.leases import HELD, TicketView, now, supplies, view_tickets
 from hpo.orders import State, priority_of, refusals_of, state_of
 from hpo.spec import StudySpec
 from hpo.trials import TrialResult, best_of, has_outcome, latest_attempts, wall_seconds
+from hpo.workers import is_gone
 
 DEFAULT_OUTPUT = Path("runs")
 _LOOK = 5.0  # seconds that whoever reads waits for a server
@@ -44,6 +46,8 @@ class StudyView:
         points: how many a grid has; None where the strategy samples.
         confirmation: what became of the best configurations with other seeds.
         confirms: the study that this one is the confirmation of.
+        at_work: how many of its trials are held by workers that are not known to be gone; None
+            where only Optuna's states are known, in which the trial of a dead one still runs.
     """
 
     name: str
@@ -61,6 +65,7 @@ class StudyView:
     points: int | None = None
     confirmation: Confirmation | None = None
     confirms: str | None = None
+    at_work: int | None = None
 
     @property
     def done(self) -> int:
@@ -85,7 +90,7 @@ class StudyView:
     @property
     def running(self) -> int:
         """The number of trials that run now."""
-        return self.counts.get("RUNNING", 0)
+        return self.counts.get("RUNNING", 0) if self.at_work is None else self.at_work
 
     def seconds_left(self) -> float | None:
         """Return about how long it takes with the workers it has; None where that is not known."""
@@ -147,7 +152,9 @@ def load_study(name: str, storage_url: str | None = None) -> StudyView:
         study = storage.load(opened, name)
         tickets = view_tickets(opened.engine, study.user_attrs[storage.ID])
         confirmed = confirmation.read(opened, name)
-        return replace(view(study), tickets=tickets, confirmation=confirmed)
+        held = [each for each in tickets if each.state == HELD]
+        found = replace(view(study), tickets=tickets, confirmation=confirmed)
+        return replace(found, at_work=_at_work(held))
 
 
 def list_studies(storage_url: str | None = None) -> tuple[list[StudyView], list[str]]:
@@ -162,13 +169,22 @@ def list_studies(storage_url: str | None = None) -> tuple[list[StudyView], list[
     opened = _open(storage_url)
     studies, unreadable = [], []
     with storage.told(opened.engine.url):
+        there = supplies(opened.engine)
         for name in storage.study_names(opened):
             study = storage.load(opened, name)
+            supply = there.get(study.user_attrs[storage.ID])
             try:
-                studies.append(view(study))
+                studies.append(
+                    replace(view(study), at_work=_at_work(supply.held if supply else []))
+                )
             except StorageError as error:
                 unreadable.append(str(error))
     return studies, unreadable
+
+
+def _at_work(held: Sequence[TicketView]) -> int:
+    """Return how many tickets are held by workers that are not known to be gone."""
+    return sum((each.lease or 0.0) >= 0 and not is_gone(each.worker or "") for each in held)
 
 
 def _open(storage_url: str | None) -> BindingStorage:

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from hpo import orders, storage
+from hpo.confirmation import COVERS
 from hpo.study import StudyView, load_study
 from tests.faults.field import NAME, Field
 from tests.faults.invariant import check_invariant
+from tests.faults.processes import wait_until
 
 CONFIRM = f"{NAME}-confirm"
 LUCK = {"0": 0.5}  # point 0 scored as much better in the search
@@ -77,6 +79,37 @@ def test_workers_without_a_name_confirm_too(field: Field) -> None:
     for worker in workers:
         assert worker.end().code == 75
     confirmed(field, 4, 5, seeds=3)
+
+
+def test_workers_without_a_name_confirm_what_a_larger_search_found(field: Field) -> None:
+    """Until then it is said that the new best is not confirmed."""
+    field.create(0, strategy="random", confirm={"top": 1, "seeds": 2}, budget={"trials": 2},
+                 space={"point": {"type": "int", "low": 0, "high": 7}})  # fmt: skip
+    worker = field.start("worker", "--lease", "5")
+    field.wait_for("told", 2 + 2)
+    worker.wait_for("nothing to do; waiting for studies")
+    worker.send(signal.SIGTERM)
+    assert worker.end().code == 75
+    opened = storage.open_storage(field.url)
+    orders.change(opened, NAME, trials=12)
+    field.finish()
+    study = load_study(NAME, field.url)
+    assert study.best is not None
+    assert study.confirmation is not None
+    assert study.best.number in {each.trial for each in study.confirmation.candidates}
+    orders.change(opened, NAME, trials=13)
+    worker = field.start("worker", "--lease", "5")
+    again = storage.load(opened, CONFIRM)
+    wait_until(lambda: again.user_attrs[COVERS] == 13, "a confirmation of all 13 trials")
+    worker.wait_for("nothing to do; waiting for studies")
+    worker.send(signal.SIGTERM)
+    assert worker.end().code == 75
+    last = load_study(NAME, field.url)
+    assert last.best is not None
+    assert last.confirmation is not None
+    assert last.confirmation.complete
+    assert last.best.number in {each.trial for each in last.confirmation.candidates}
+    opened.engine.dispose()
 
 
 def test_a_larger_search_adds_to_its_confirmation(field: Field) -> None:
