@@ -10,8 +10,10 @@ HpoError                     exit 1, a fault of ours
 │   └── UnknownVersion       a study in it was written by another version of hpo
 ├── StudyFailed              exit 5, no trial succeeded or too many failed
 └── HandedBack               exit 75, interrupted by a signal; the trial can be continued
+    └── Untold               the storage was not told of it: it did not answer soon
 
 LeaseLost                    ends a worker's part in a trial, never the worker
+└── CutOff                   the storage did not answer until the lease was over
 TrialFailed                  ends one trial, never the study; `reason` is stored with the trial
 ├── Diverged                 "diverged"
 ├── OutOfMemory              "out of memory"
@@ -88,8 +90,16 @@ class HandedBack(HpoError):
     exit_code = 75
 
 
+class Untold(HandedBack):
+    """As `HandedBack`, but the storage is away: the lease ends by itself."""
+
+
 class LeaseLost(Exception):
     """A worker's ticket is somebody else's now: what it does with the trial no longer counts."""
+
+
+class CutOff(LeaseLost):
+    """The storage did not answer until the lease was over: somebody else may have the ticket."""
 
 
 class TrialFailed(Exception):

@@ -1,10 +1,18 @@
 """Evaluations of one trial, and which of them is the best: pure, and known to everyone above."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 LOSS = "eval_loss"  # the entry of the Trainer's log that is an evaluation
 _SPEED = {"runtime", "samples_per_second", "steps_per_second", "model_preparation_time"}
+_SHARES = {"accuracy", "f1", "macro_f1", "precision", "recall"}
+_RANGES = {"loss": (0.0, math.inf), "mcc": (-1.0, 1.0), **dict.fromkeys(_SHARES, (0.0, 1.0))}
+
+
+def range_of(metric: str) -> tuple[float, float]:
+    """Return between which values a metric lies; that of one class (`PER.f1`) as that of all."""
+    return _RANGES.get(metric.rpartition(".")[2], (-math.inf, math.inf))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from hpo.observer import Observer
 from hpo.pretrained import Source
 from hpo.recipe import Recipe
 from hpo.tasks import Task
-from hpo.trainer import FineTuner
+from hpo.trainer import MISTAKES, FineTuner
 from hpo.training_arguments import over_defaults
 from hpo.watch import Watch
 
@@ -43,6 +43,7 @@ class Job:
         objective: which evaluation is the best.
         folder: where checkpoints go; if a complete one is there, it is resumed from.
         earlier: folders of earlier attempts, the latest first; else one of theirs is resumed from.
+        share: of the steps, after which it ends; the learning rate falls as if it went on.
     """
 
     recipe: Recipe
@@ -52,6 +53,7 @@ class Job:
     objective: Objective
     folder: Path
     earlier: Sequence[Path] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Outcome:
         peak_memory: bytes; see `Device.peak_memory`.
         device: its name.
         training_arguments: those in which the run differed from transformers' defaults.
+        mistakes: what the best evaluation got wrong; see `hpo.mistakes`.
     """
 
     evaluations: list[Evaluation]
@@ -77,6 +80,7 @@ class Outcome:
     peak_memory: int
     device: str
     training_arguments: dict[str, Any] = field(default_factory=dict)
+    mistakes: dict[str, Any] | None = None
 
 
 def fine_tune(job: Job, observer: Observer) -> Outcome:
@@ -95,7 +99,8 @@ def fine_tune(job: Job, observer: Observer) -> Outcome:
         args = training_arguments(job, device)
         set_seed(args.seed)  # the head's weights, and after them the data's order and dropout
         model = build_model(job)
-        watch = Watch(job.objective, job.folder, observer, classes=len(job.inputs.encoding.labels))
+        classes = len(job.inputs.encoding.labels)
+        watch = Watch(job.objective, job.folder, observer, classes=classes, share=job.share)
         trainer = make_trainer(model, args, job, watch)
         found = checkpoints.find(job.folder, job.earlier)
         observer.began(found.step, found.checkpoint, found.damaged)
@@ -104,15 +109,19 @@ def fine_tune(job: Job, observer: Observer) -> Outcome:
     evaluations = watch.evaluations
     if not (job.folder / checkpoints.BEST).is_dir():
         raise RuntimeError(f"no weights of the best evaluation in {job.folder}")
+    best = job.objective.best(evaluations)
+    log: list[dict[str, Any]] = trainer.state.log_history
+    mistakes = {entry["step"]: entry[MISTAKES] for entry in log if MISTAKES in entry}
     return Outcome(
         evaluations=evaluations,
-        best=job.objective.best(evaluations),
+        best=best,
         checkpoint=job.folder / checkpoints.BEST,
         seconds=watch.before + time.perf_counter() - started,
         samples_per_second=float(result.metrics.get("train_samples_per_second", 0.0)),
         peak_memory=device.peak_memory(),
         device=device.name,
         training_arguments=_unusual(args),
+        mistakes=mistakes.get(best.step),
     )
 
 

@@ -20,12 +20,14 @@ from transformers import PreTrainedTokenizerBase
 
 from hpo import pretrained, tokenization
 from hpo.data import StudyData
+from hpo.manifest import Reading
+from hpo.mistakes import Answers, Mistakes
 from hpo.pretrained import Source
 from hpo.spec import FineTuningSpec
 from hpo.tasks import Encoding, Metrics, Task
 
 KEPT = 16  # encoded data sets in a cache folder; the one used longest ago makes room
-_VERSION = 1  # of the encoding; another one does not read what this one wrote
+_VERSION = 2  # of the encoding; another one does not read what this one wrote
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,25 @@ class Inputs:
     """What a Trainer is fed with.
 
     Args:
+        reading: how rows became inputs.
         tokenizer: of the model, fit for the task.
-        encoding: how rows became inputs.
         train: shuffled by the sampler.
         validation: sorted by length, longest first, and evaluated in that order.
         score: from the predicted classes of `validation` to metrics.
+        mistakes: from what a model says about `validation` to what is wrong.
     """
 
+    reading: Reading
     tokenizer: PreTrainedTokenizerBase
-    encoding: Encoding
     train: Dataset
     validation: Dataset
     score: Callable[[np.ndarray], Metrics]
+    mistakes: Callable[[Answers], Mistakes]
+
+    @property
+    def encoding(self) -> Encoding:
+        """How rows became inputs."""
+        return self.reading.encoding
 
 
 def prepare(
@@ -85,7 +94,12 @@ def prepare(
     splits = _encoded(task, data, tokenizer, encoding, cache)
     validation = splits["validation"]
     score = task.scorer(data.validation.rows, validation, data.labels)
-    return Inputs(tokenizer, encoding, splits["train"], validation, score)
+    reading = Reading(task.name, encoding)
+
+    def mistakes(answers: Answers) -> Mistakes:
+        return task.mistakes(data.validation.rows, validation, data.labels, answers)
+
+    return Inputs(reading, tokenizer, splits["train"], validation, score, mistakes)
 
 
 def _encoded(

@@ -3,6 +3,7 @@
 A recipe is all that retraining needs beside the study's data and seed; it is stored with the trial.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,3 +50,25 @@ def resolve(spec: StudySpec, params: Mapping[str, Any]) -> Recipe:
             ]
         ) from None
     return Recipe(model, fine_tuning, {"seed": spec.seed, **spec.training, **training})
+
+
+def as_record(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as a trial stores it."""
+    return {
+        "model": recipe.model,
+        "fine_tuning": recipe.fine_tuning.model_dump(mode="json"),
+        "training": dict(recipe.training),
+    }
+
+
+def from_record(record: Mapping[str, Any]) -> Recipe:
+    """Return a recipe that a trial stored.
+
+    Raises:
+        SpecError: another version of hpo wrote it, and this one cannot read it.
+    """
+    try:
+        tuning = FineTuningSpec.model_validate_json(json.dumps(record["fine_tuning"]))
+        return Recipe(str(record["model"]), tuning, dict(record["training"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SpecError(f"recipe: was stored by another version of hpo: {error}") from None

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,14 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from typing_extensions import override
 
+from hpo import manifest
 from hpo.errors import Diverged
 from hpo.freezing import depths
 from hpo.inputs import Inputs
+from hpo.mistakes import Answers
 from hpo.watch import Watch
+
+MISTAKES = "hpo_mistakes"  # in the log, with an evaluation that was the best so far
 
 
 class FineTuner(Trainer):
@@ -32,10 +38,15 @@ class FineTuner(Trainer):
         layerwise_lr_decay: float = 1.0,
     ) -> None:
         self.task_model = model
+        self.reading = replace(inputs.reading, batch_size=args.per_device_eval_batch_size)
         self.decay = layerwise_lr_decay
 
+        self._inputs, self._watch = inputs, watch
+        self._answers: Answers | None = None
+
         def score(prediction: EvalPrediction) -> dict[str, float]:
-            return inputs.score(np.asarray(prediction.predictions))
+            self._answers = Answers(*map(np.asarray, prediction.predictions))
+            return inputs.score(self._answers.predicted)
 
         super().__init__(
             model=model,
@@ -45,7 +56,7 @@ class FineTuner(Trainer):
             processing_class=inputs.tokenizer,
             data_collator=collator,
             compute_metrics=score,
-            preprocess_logits_for_metrics=_argmax,
+            preprocess_logits_for_metrics=_answers,  # type: ignore[arg-type]  # a tuple will do
             callbacks=[watch],
         )
         self.remove_callback(PrinterCallback)  # standard output is the command's
@@ -91,6 +102,13 @@ class FineTuner(Trainer):
             self.check_loss()
         return loss
 
+    @override
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        super()._save(output_dir, state_dict)
+        manifest.write(Path(output_dir or str(self.args.output_dir)), self.reading)
+
     def try_batch(self, batch: dict[str, Any]) -> float:
         """Take one batch forward and backward outside of a training, and return its loss."""
         self.current_gradient_accumulation_steps = 1  # upstream sets it as it reads the batches
@@ -103,10 +121,16 @@ class FineTuner(Trainer):
 
     @override
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Evaluate in full precision, which is how the saved model will be used."""
+        """Evaluate in full precision, which is how the saved model will be used.
+
+        What was wrong is kept in the log, and with it in each checkpoint, for the best so far.
+        """
         self.check_loss()
         with _full_precision(self.model):
             metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        answers, self._answers = self._answers, None
+        if answers is not None and self._watch.is_best_now():
+            self.state.log_history[-1][MISTAKES] = self._inputs.mistakes(answers).to_record()  # type: ignore[assignment]
         return metrics
 
 
@@ -137,10 +161,17 @@ class _ReplayedSampler(LengthGroupedSampler):
             yield from grouped[batch * self.batch_size : (batch + 1) * self.batch_size]
 
 
-def _argmax(logits: Any, _labels: Any) -> torch.Tensor:
+def _answers(logits: Any, labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return the fields of `Answers`: a few numbers in place of one for each class."""
     # GPT-2 returns its cached keys beside the logits.
     scores: torch.Tensor = logits[0] if isinstance(logits, tuple) else logits
-    return scores.argmax(dim=-1)
+    predicted = scores.argmax(dim=-1)
+    chances = scores.float().log_softmax(dim=-1)
+    sure, right = (
+        chances.gather(-1, each.unsqueeze(-1)).squeeze(-1)
+        for each in (predicted, labels.clamp(min=0))
+    )
+    return predicted, sure.exp(), -right
 
 
 @contextmanager

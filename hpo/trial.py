@@ -22,11 +22,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
 from hpo.curves import PROGRESS
-from hpo.errors import BadInput, DataError, Diverged, HandedBack, LeaseLost, TrialFailed
+from hpo.errors import (
+    BadInput,
+    CutOff,
+    DataError,
+    Diverged,
+    HandedBack,
+    LeaseLost,
+    TrialFailed,
+    Untold,
+)
 from hpo.evaluations import Evaluation, Objective, as_record
 from hpo.observer import Observer
 from hpo.outages import is_outage
-from hpo.patience import patience
+from hpo.patience import is_leaving, patience
 from hpo.pruning import EPOCHS
 from hpo.space import SearchSpace
 from hpo.trials import (
@@ -34,6 +43,7 @@ from hpo.trials import (
     FIRST_STEP,
     HANDED_BACK,
     REASON,
+    STORAGE_AWAY,
     attempts_of,
     folder_of,
     was_cut_short,
@@ -230,11 +240,14 @@ def run_trial(runner: Runner, draw: Draw, events: Events) -> Ended:
 
     Raises:
         HandedBack, KeyboardInterrupt: the process was asked to go.
-        LeaseLost: somebody else has the trial's ticket, or has ended the trial.
+        Untold: as `HandedBack`, and the storage does not know.
+        LeaseLost: somebody else has the trial's ticket, or may have it, or has ended the trial.
     """
     fit = _Fit(runner, events)
     try:
         runner.search(draw, fit)
+    except _Unheard as unheard:
+        raise Untold(str(unheard)) from unheard.__cause__
     except UpdateFinishedTrialError as error:
         raise LeaseLost(str(error)) from error
     except (AssertionError, UnboundLocalError, ValueError) as error:
@@ -258,6 +271,10 @@ def run_trial(runner: Runner, draw: Draw, events: Events) -> Ended:
     return Ended(fit.state, lambda: draw.storage.get_trial(trial_id))
 
 
+class _Unheard(BaseException):
+    """The process is asked to go and the storage is away: upstream shall not wait for it, too."""
+
+
 class _Fit:
     """The objective function: a trial's parameters in, its best evaluation out."""
 
@@ -266,12 +283,13 @@ class _Fit:
         self.events = events
         self.trial: optuna.Trial | None = None
         self.lost = False
+        self.saved = False  # because it was asked to stop
         self.state: TrialState | None = None  # what Optuna will say
 
     def __call__(self, trial: optuna.Trial) -> float:
         self.trial = trial
         try:
-            value = self._train(trial)
+            value = self._heard(trial)
             self.state = TrialState.COMPLETE
             return value
         except optuna.TrialPruned:
@@ -284,6 +302,15 @@ class _Fit:
             self.lost = True
             raise LeaseLost(str(error)) from error
 
+    def _heard(self, trial: optuna.Trial) -> float:
+        try:
+            return self._train(trial)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            if not (is_leaving() and is_outage(error)):
+                raise
+            what = "is saved" if self.saved else "goes on from its last checkpoint"
+            raise _Unheard(f"trial {trial.number} {what}") from error
+
     def _train(self, trial: optuna.Trial) -> float:
         folder = self.runner.folder / folder_of(trial)
         try:
@@ -294,9 +321,13 @@ class _Fit:
             if isinstance(ended, TrialFailed):
                 self._failed(ended.reason, ended)
             raise
+        except CutOff as error:
+            self._failed(STORAGE_AWAY, error)  # once it is back, if nobody else was faster
+            raise
         except (LeaseLost, UpdateFinishedTrialError, SQLAlchemyError, StorageInternalError):
             raise  # no fault of the trial
         except HandedBack as stopped:
+            self.saved = True
             self._failed(HANDED_BACK, stopped)
             raise
         except BadInput as error:

@@ -1,5 +1,6 @@
 """One fine-tuning: repeatable, resumable to the last digit, and clear about how it failed."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,13 +12,15 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from hpo import check, checkpoints
+from hpo import check, checkpoints, inference
+from hpo.entities import entities
 from hpo.errors import DiskFull, Diverged, HandedBack, OutOfMemory
 from hpo.fine_tuning import Job, Outcome, build_model, fine_tune
+from hpo.mistakes import Mistakes
 from hpo.observer import Observer
 from hpo.trainer import FineTuner
 from hpo.workspace import Workspace
-from tests.studies_made import STEPS, TRAIN_ROWS, elsewhere, make_job, make_workspace
+from tests.studies_made import NER, STEPS, TRAIN_ROWS, elsewhere, make_job, make_workspace
 
 EPOCHS = 2
 
@@ -105,6 +108,7 @@ def test_interrupted_training_ends_as_if_it_were_not(
     assert batches[:STEPS] != batches[STEPS:]
     assert scores(outcome) == scores(undisturbed)
     assert outcome.best.step == undisturbed.best.step
+    assert outcome.mistakes == undisturbed.mistakes
 
 
 def test_accumulated_steps_resume_exactly(workspace: Workspace, batches: list[list[int]]) -> None:
@@ -213,6 +217,56 @@ def test_evaluated_at_least_once(workspace: Workspace, arguments: dict[str, Any]
     outcome = fine_tune(make_job(workspace, **arguments), Observer())
     assert [each.step for each in outcome.evaluations] == [EPOCHS * STEPS]
     assert (outcome.checkpoint / "model.safetensors").is_file()
+
+
+def test_a_share_of_a_training_is_its_beginning(workspace: Workspace) -> None:
+    """It ends on the way, with the rates of the whole, and what it has then is kept."""
+    whole = fine_tune(make_job(workspace, "whole"), Observer())
+    job = make_job(workspace, "half", eval_strategy="no", save_strategy="no")
+    half = fine_tune(replace(job, share=1 / EPOCHS), Observer())
+    assert [each.step for each in half.evaluations] == [STEPS]
+    assert half.best.metrics == whole.evaluations[0].metrics
+    assert (half.checkpoint / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("changes", [{}, NER], ids=["sentiment", "ner"])
+@pytest.mark.parametrize("evaluations", ["epoch", "steps"])
+def test_outcome_tells_what_is_wrong(
+    tmp_path: Path, changes: dict[str, Any], evaluations: str
+) -> None:
+    """Of the best evaluation: the very mistakes that the kept weights make, text by text."""
+    workspace = make_workspace(tmp_path, changes)
+    job = make_job(workspace, learning_rate=3e-3, eval_strategy=evaluations, eval_steps=3)
+    outcome = fine_tune(job, Observer())
+    found = Mistakes.from_record(outcome.mistakes or {})
+    assert found is not None
+    rows, model = workspace.data.validation.rows, inference.load(outcome.checkpoint)
+    labels = list(model.encoding.labels)
+    losses: list[float] = []
+    said: dict[int, Any] = {}
+    wrong = set()
+    for number, row in enumerate(rows):
+        (chances,) = model.probabilities([row["tokens"] if changes else row["text"]])
+        gold = [labels.index(each) for each in (row["tags"] if changes else [row["label"]])]
+        chances = chances.reshape(len(gold), -1)
+        losses.append(
+            -sum(math.log(each[right]) for each, right in zip(chances, gold, strict=True))
+        )
+        tags = [labels[place] for place in chances.argmax(-1)]
+        if changes:
+            is_right = entities(tags) == entities(row["tags"])
+            said[number] = [(found.labels.index(name), *span) for name, *span in entities(tags)]
+        else:
+            is_right, said[number] = tags == [row["label"]], labels.index(tags[0])
+        wrong |= set() if is_right else {number}
+    assert found.rows == len(rows)
+    assert wrong
+    assert found.wrong == len(wrong)
+    ranked = sorted(wrong, key=lambda row: -losses[row])[: len(found.worst)]
+    assert sorted(each.row for each in found.worst) == sorted(ranked)
+    for each in found.worst:
+        assert each.said == said[each.row]
+        assert each.loss == pytest.approx(losses[each.row], abs=2e-3)
 
 
 def test_outcome_tells_what_it_cost(workspace: Workspace) -> None:

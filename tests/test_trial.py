@@ -407,10 +407,11 @@ class TestFolders:
         assert (tmp_path / "outside").is_dir()
 
     def test_ours_leaves_the_best_weights_only(self, tmp_path: Path) -> None:
-        """What a trial keeps is weights and tokenizer, and nothing that only a resume needs."""
+        """Weights, tokenizer, and how they read; nothing that only a resume needs."""
         trial = Bench(tmp_path, {"space": RATE}).run(learning_rate=1e-3)
         assert {path.name for path in _checkpoint(trial, tmp_path).iterdir()} == {
-            "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+            "config.json", "hpo.json", "model.safetensors", "tokenizer.json",
+            "tokenizer_config.json",
         }  # fmt: skip
         assert trial.user_attrs["checkpoint"] == "trial-0000/best"
 

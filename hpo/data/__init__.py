@@ -9,7 +9,7 @@ load        all of it together
 """
 
 from hpo.data.load import StudyData, load_data, load_test
-from hpo.data.splits import Split, overlap
+from hpo.data.splits import Split, overlap, split_fingerprint
 from hpo.data.tables import Layout
 
-__all__ = ["Layout", "Split", "StudyData", "load_data", "load_test", "overlap"]
+__all__ = ["Layout", "Split", "StudyData", "load_data", "load_test", "overlap", "split_fingerprint"]

@@ -24,6 +24,20 @@ _FORMATS = {
 }
 _COLUMN_FILES = (".conll", ".conllu", ".txt", ".iob", ".iob2", ".bio", ".bioes", ".annotated")
 
+_NO_TABLES = {  # by what they begin with, whatever they are called
+    b"PK\x03\x04": "an Excel workbook or another ZIP archive",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook of the old kind",
+    b"ARROW1": "an Arrow file",
+    b"FEA1": "a Feather file",
+    b"SQLite format 3\0": "an SQLite database",
+    b"\x89HDF": "an HDF5 file",
+    b"%PDF": "a PDF",
+    b"\xfd7zXZ": "a file compressed by xz",
+    b"\x28\xb5\x2f\xfd": "a file compressed by zstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+}
+_BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
+
 _JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"')
 
 DATA_SUFFIXES = (*_FORMATS, *_COLUMN_FILES)
@@ -43,6 +57,11 @@ def read_file(path: Path, name: str, spec: DataSpec, layout: Layout) -> Table:
         DataError: the file cannot be read, or is not in its format; with the line.
     """
     content = _content(path, name)
+    if what := _no_table(content):
+        tables = "CSV, TSV" if layout == "text" else "a column file (CoNLL)"
+        raise DataError(
+            f"{name}: found {what}; expected {tables}, JSONL or Parquet, compressed by gzip or not"
+        )
     if not content.strip():
         raise DataError(f"{name}: found an empty file; expected rows")
     match _format(path, content, layout):
@@ -74,6 +93,13 @@ def _format(path: Path, content: bytes, layout: Layout) -> str:
     if _JSON.match(content):
         return "json"
     return "conll" if layout == "tokens" else "csv"
+
+
+def _no_table(content: bytes) -> str | None:
+    """Return what a file is that nobody reads here; None where it may be read."""
+    if _BZIP2.match(content):
+        return "a file compressed by bzip2"
+    return next((what for start, what in _NO_TABLES.items() if content.startswith(start)), None)
 
 
 def _content(path: Path, name: str) -> bytes:

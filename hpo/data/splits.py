@@ -144,3 +144,11 @@ def fingerprint(train: Rows, validation: Rows, labels: Sequence[str]) -> str:
         digest.update(b"\n")
     digest.update(json.dumps(list(labels), ensure_ascii=False).encode())
     return digest.hexdigest()[:16]
+
+
+def split_fingerprint(split: Split) -> str:
+    """Return 16 hexadecimal digits of SHA-256 over the content of one split."""
+    digest = hashlib.sha256()
+    for row in split.rows.with_format(None):
+        digest.update(json.dumps(list(row.values()), ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()[:16]

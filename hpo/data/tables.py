@@ -8,7 +8,8 @@ from typing import Any, Literal
 from hpo.errors import DataError
 from hpo.spec import DataSpec
 
-MAX_PROBLEMS = 10
+MAX_PROBLEMS = 10  # different ones
+_MORE_PLACES = 3  # that are named of one mistake, beside the first
 
 Layout = Literal["tokens", "text"]
 """NER: lists of words with a tag each; sentiment: a text with a label."""
@@ -65,16 +66,26 @@ def split_names(spec: DataSpec, split: SplitName) -> tuple[str, ...] | None:
 
 
 class Problems:
-    """Mistakes, collected so that they are reported together."""
+    """Mistakes, collected so that they are reported together, each with the places that have it."""
 
     def __init__(self) -> None:
-        self._first: list[str] = []
-        self._count = 0
+        self._places: dict[str, list[str]] = {}  # of each mistake, the first ones
+        self._counts: dict[str, int] = {}
+        self._rest = 0
 
     def add(self, *problems: str) -> None:
-        """Add mistakes; of very many only the first and the count are kept."""
-        self._first += problems[: MAX_PROBLEMS - len(self._first)]
-        self._count += len(problems)
+        """Add mistakes (`PLACE: what`); of very many only the first and the count are kept."""
+        for problem in problems:
+            place, _, what = problem.partition(": ")
+            if ", " not in place:  # it is no row's
+                place, what = "", problem
+            if what not in self._places and len(self._places) == MAX_PROBLEMS:
+                self._rest += 1
+                continue
+            places = self._places.setdefault(what, [])
+            self._counts[what] = self._counts.get(what, 0) + 1
+            if len(places) <= _MORE_PLACES:
+                places.append(place)
 
     @contextmanager
     def collect(self) -> Iterator[None]:
@@ -86,9 +97,20 @@ class Problems:
 
     def raise_any(self) -> None:
         """Raise a `DataError` with what was collected, if anything was."""
-        if self._count:
-            rest = self._count - len(self._first)
-            raise DataError([*self._first, *([f"… and {rest} more"] if rest else [])])
+        if self._places:
+            rest = [f"… and {self._rest} more"] if self._rest else []
+            raise DataError([*map(self._told, self._places), *rest])
+
+    def _told(self, what: str) -> str:
+        first, *others = self._places[what]
+        problem = f"{first}: {what}" if first else what
+        if not (first and others):
+            return problem
+        table, *_, column = first.split(", ")  # what they have in common is not said again
+        shown = [each.removeprefix(f"{table}, ") for each in others]
+        shown = [each.removesuffix(f", {column}") for each in shown]
+        more = self._counts[what] - 1 - len(shown)
+        return f"{problem}; also {'; '.join(shown)}{f' and {more} more' if more else ''}"
 
 
 def quoted(value: object) -> str:

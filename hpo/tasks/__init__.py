@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from hpo.mistakes import Answers, Mistakes
 from hpo.plugins import Plugins
+from hpo.tallies import Tally
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +92,18 @@ class Task(Protocol):
         Its argument holds the argmax of the logits, one line for each of `inputs`, in their
         order: (inputs,) for one class a text, (inputs, padded length) for one a sub-token.
         """
+        ...
+
+    def tally(
+        self, rows: "Dataset", inputs: "Dataset", labels: Sequence[str], predicted: "np.ndarray"
+    ) -> Tally:
+        """Return what is right in each of `rows`; the arguments are those of `scorer`."""
+        ...
+
+    def mistakes(
+        self, rows: "Dataset", inputs: "Dataset", labels: Sequence[str], answers: Answers
+    ) -> Mistakes:
+        """Return what is wrong in `rows`, and which of them are the worst."""
         ...
 
 

@@ -13,7 +13,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from hpo import mistakes
 from hpo.data import Layout
+from hpo.entities import entities
+from hpo.mistakes import Answers, Mistakes
+from hpo.tallies import Tally
 from hpo.tasks import Direction, Encoding, Metrics
 from hpo.tasks.windows import places
 
@@ -98,18 +102,57 @@ class NER:
     ) -> Callable[[np.ndarray], Metrics]:
         """Return the function from predicted classes (inputs, padded length) to metrics."""
         gold = list(rows["tags"])
-        places_of = list(zip(inputs["row"], inputs["words"], inputs["positions"], strict=True))
+        places_of = _places_of(inputs)
+        types = _types(labels)
+        return lambda predicted: score(gold, _tags(gold, places_of, labels, predicted), types)
 
-        types = sorted({label[2:] for label in labels if label != "O"})
+    def tally(
+        self, rows: Dataset, inputs: Dataset, labels: Sequence[str], predicted: np.ndarray
+    ) -> Tally:
+        """Return of each sentence how many entities of each type are right, predicted and gold."""
+        gold = list(rows["tags"])
+        tags = _tags(gold, _places_of(inputs), labels, predicted)
+        types = _types(labels)
+        counts = np.zeros((len(gold), len(types), 3), np.int32)
+        for row, sentences in enumerate(zip(tags, gold, strict=True)):
+            found, right = (set(entities(sentence)) for sentence in sentences)
+            for place, whole in enumerate((found & right, found, right)):
+                for name, _, _ in whole:
+                    counts[row, types.index(name), place] += 1
+        return Tally(types, counts)
 
-        def evaluate(predicted: np.ndarray) -> Metrics:
-            tags = [["O"] * len(sentence) for sentence in gold]
-            for (row, words, positions), line in zip(places_of, predicted, strict=True):
-                for word, position in zip(words, positions, strict=True):
-                    tags[row][word] = labels[line[position]]
-            return score(gold, tags, types)
+    def mistakes(
+        self, rows: Dataset, inputs: Dataset, labels: Sequence[str], answers: Answers
+    ) -> Mistakes:
+        """Return which type was taken for which, and the sentences whose tags were least likely."""
+        gold, places_of = list(rows["tags"]), _places_of(inputs)
+        losses = np.zeros(len(gold))
+        for (row, _, positions), line in zip(places_of, answers.losses, strict=True):
+            losses[row] += line[positions].sum()
+        tags = _tags(gold, places_of, labels, answers.predicted)
+        right, found = ([entities(each) for each in lines] for lines in (gold, tags))
+        return mistakes.of_entities(right, found, losses, _types(labels))
 
-        return evaluate
+
+_Places = list[tuple[int, list[int], list[int]]]  # of each input: row, words, positions
+
+
+def _places_of(inputs: Dataset) -> _Places:
+    return list(zip(inputs["row"], inputs["words"], inputs["positions"], strict=True))
+
+
+def _tags(
+    gold: Sequence[Sequence[str]], places_of: _Places, labels: Sequence[str], predicted: np.ndarray
+) -> list[list[str]]:
+    tags = [["O"] * len(sentence) for sentence in gold]
+    for (row, words, positions), line in zip(places_of, predicted, strict=True):
+        for word, position in zip(words, positions, strict=True):
+            tags[row][word] = labels[line[position]]
+    return tags
+
+
+def _types(labels: Sequence[str]) -> list[str]:
+    return sorted({label[2:] for label in labels if label != "O"})
 
 
 def score(

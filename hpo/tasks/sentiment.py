@@ -12,7 +12,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from hpo import mistakes
 from hpo.data import Layout
+from hpo.mistakes import Answers, Mistakes
+from hpo.tallies import Tally
 from hpo.tasks import Direction, Encoding, Metrics
 
 
@@ -39,11 +42,11 @@ class Sentiment:
     def encode(
         self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, encoding: Encoding
     ) -> Dataset:
-        """Return one input a text, cut to the longest that the model takes."""
+        """Return one input a text, cut to the longest that the model takes; `row` is its number."""
         ids = {label: index for index, label in enumerate(encoding.labels)}
         tokenizer.truncation_side = encoding.truncation_side
 
-        def batch(examples: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        def batch(examples: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
             inputs = tokenizer(
                 examples["text"],
                 truncation=True,
@@ -56,9 +59,9 @@ class Sentiment:
                     mask.append(1)
             lengths = [len(tokens) for tokens in inputs["input_ids"]]
             labels = [ids[label] for label in examples["label"]]
-            return {**inputs, "labels": labels, "length": lengths}
+            return {**inputs, "labels": labels, "length": lengths, "row": indices}
 
-        return rows.map(batch, batched=True, remove_columns=rows.column_names)
+        return rows.map(batch, batched=True, with_indices=True, remove_columns=rows.column_names)
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, *, multiple_of: int | None) -> Any:
         """Return the collator that pads a batch to its longest input."""
@@ -70,6 +73,22 @@ class Sentiment:
         """Return the function from predicted classes (inputs,) to metrics."""
         gold = np.asarray(inputs["labels"])  # `rows` come in another order
         return lambda predicted: score(gold, predicted, labels)
+
+    def tally(
+        self, rows: Dataset, inputs: Dataset, labels: Sequence[str], predicted: np.ndarray
+    ) -> Tally:
+        """Return of each input which class is right, predicted and gold."""
+        classes = np.arange(len(labels))
+        found, gold = (
+            np.asarray(each)[:, None] == classes for each in (predicted, inputs["labels"])
+        )
+        return Tally(labels, np.stack([found & gold, found, gold], axis=-1).astype(np.int32))
+
+    def mistakes(
+        self, rows: Dataset, inputs: Dataset, labels: Sequence[str], answers: Answers
+    ) -> Mistakes:
+        """Return which class was taken for which, and the rows whose class was least likely."""
+        return mistakes.of_classes(inputs["row"], np.asarray(inputs["labels"]), answers, labels)
 
 
 def score(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> Metrics:

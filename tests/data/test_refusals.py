@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -192,10 +194,12 @@ def test_the_validation_split_follows_the_scheme_of_train(study: Study) -> None:
 
 def test_problems_of_all_files_are_reported_together(study: Study) -> None:
     """Train and validation are both checked, and many problems are cut with a count."""
-    study.write({"a.jsonl": GOOD_TEXT + '{"text": "", "label": "a"}\n' * 25})
-    found = problems(study, "text", train="a.jsonl", validation=["x.jsonl", "y.jsonl"])
+    rows = [f'{{"text": "x", "label": "{number}"}}\n' for number in range(2, 27)]
+    study.write({"a.jsonl": GOOD_TEXT + "".join(rows)})
+    names = {"labels": ["a", "b"]}
+    found = problems(study, "text", train="a.jsonl", validation=["x.jsonl", "y.jsonl"], **names)
     assert len(found) == 11
-    assert found[0].startswith("a.jsonl, line 3, text: found empty text")
+    assert found[0].startswith("a.jsonl, line 3, label: found 2; expected 0 to 1")
     assert found[-1] == "… and 17 more"
     found = problems(study, "text", train="w.jsonl", validation=["x.jsonl", "y.jsonl"])
     assert [problem.split(":")[0] for problem in found] == [
@@ -247,3 +251,50 @@ def test_csv_is_no_ner_format(study: Study) -> None:
     assert problems(study, "tokens", train="a.csv") == [
         "a.csv: found CSV; expected a column file, JSONL or Parquet"
     ]
+
+
+def test_one_mistake_in_many_places_is_told_once(study: Study) -> None:
+    """With the first places and how many there are, in one file and over several."""
+    study.write(
+        {
+            "a.csv": "text,label\n" + "x,good\nx,bad\n" * 30,
+            "b.csv": "text,label\nx,bad\nx,good\nx,worse\n",
+        }
+    )
+    names = {"labels": ["pos", "bad"]}
+    expected = "expected one of data.labels: 'pos', 'bad'"
+    found = problems(study, "text", train="a.csv", validation="b.csv", **names)
+    assert found == [
+        f"a.csv, line 2, label: found 'good'; {expected}; also line 4; line 6; line 8 and 27 more",
+        f"b.csv, line 4, label: found 'worse'; {expected}",
+    ]
+    study.write({"c.csv": "text,label\nx,good\n"})
+    names = {"labels": ["pos", "bad", "worse"]}
+    (over_files,) = problems(study, "text", train=["b.csv", "c.csv"], **names)
+    assert over_files.endswith("'bad', 'worse'; also c.csv, line 2")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.xlsx", b"PK\x03\x04rest", "an Excel workbook"),
+        ("a.csv", b"PK\x03\x04rest", "an Excel workbook"),
+        ("a.xls", b"\xd0\xcf\x11\xe0rest", "an Excel workbook of the old kind"),
+        ("a.csv.bz2", bz2.compress(b"text,label"), "a file compressed by bzip2"),
+        ("a.csv.xz", lzma.compress(b"text,label"), "a file compressed by xz"),
+        ("a.db", b"SQLite format 3\0rest", "an SQLite database"),
+        ("a.feather", b"ARROW1rest", "an Arrow file"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("layout", "formats"),
+    [("text", "CSV, TSV, JSONL or Parquet"), ("tokens", "a column file (CoNLL), JSONL or Parq")],
+)
+def test_what_is_no_table_is_refused(
+    study: Study, name: str, content: bytes, what: str, layout: Layout, formats: str
+) -> None:
+    """By what it holds, whatever it is called, with the formats that are read."""
+    study.write({name: content})
+    (found,) = problems(study, layout, train=name)
+    assert found.startswith(f"{name}: found {what}")
+    assert f"; expected {formats}" in found
