@@ -5,10 +5,11 @@ trial and its binding would leave a trial that nobody knows and nobody ends.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError
@@ -61,6 +62,18 @@ class Binding(Held):
     attrs: Mapping[str, Any]
 
 
+class _AlreadyBound(LeaseLost):
+    """The ticket has a trial that its holder does not know of: the answer to its creation was lost.
+
+    Args:
+        trial_id: Optuna's.
+    """
+
+    def __init__(self, trial_id: int) -> None:
+        super().__init__(f"the ticket has trial {trial_id} already")
+        self.trial_id = trial_id
+
+
 class BindingStorage(RDBStorage):
     """Optuna's storage; within `bound`, the trial that is created is a ticket's."""
 
@@ -82,7 +95,6 @@ class BindingStorage(RDBStorage):
     set_trial_system_attr = persistent(RDBStorage.set_trial_system_attr)
     set_trial_user_attr = persistent(RDBStorage.set_trial_user_attr)
     _set_trial_param = persistent(RDBStorage._set_trial_param)  # noqa: SLF001 - the cache calls it
-    _create_new_trial = persistent(RDBStorage._create_new_trial)  # noqa: SLF001 - the same
 
     @override
     @persistent
@@ -116,14 +128,38 @@ class BindingStorage(RDBStorage):
             self._binding = None
 
     @override
-    @persistent
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
     ) -> int:
         # `hyperparameter_search` creates the study each time: one that was deleted would come back.
         if self._binding is not None:
             raise DuplicatedStudyError
+        if study_name is not None:
+            return self._create_named(directions, study_name)
+        drawn = f"no-name-{uuid4()}"  # once, or a repetition would make another study
+        with suppress(DuplicatedStudyError):
+            return self._create_named(directions, drawn)
+        return self.get_study_id_from_name(drawn)
+
+    @persistent
+    def _create_named(self, directions: Sequence[StudyDirection], study_name: str) -> int:
         return super().create_new_study(directions, study_name)
+
+    @override
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        if self._binding is None:  # nothing would tell a repetition that it is one
+            return super()._create_new_trial(study_id, template_trial)
+        return self._create_bound(study_id, template_trial)
+
+    @persistent
+    def _create_bound(self, study_id: int, template_trial: FrozenTrial | None) -> FrozenTrial:
+        try:
+            return super()._create_new_trial(study_id, template_trial)
+        except _AlreadyBound as made:
+            there: FrozenTrial = self.get_trial(made.trial_id)
+            return there
 
     @override
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -147,7 +183,6 @@ class BindingStorage(RDBStorage):
         return trial
 
     @override
-    @persistent
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
@@ -155,18 +190,20 @@ class BindingStorage(RDBStorage):
             self._end(trial_id, state, values or ())
             return True
         if self._binding is None or state != TrialState.RUNNING:
-            return super().set_trial_state_values(trial_id, state, values)
+            return super().set_trial_state_values(trial_id, state, values)  # the same
         if self._binding.params:
             return False  # it has its own; the trial that somebody queued waits for a free ticket
         return self._take_queued(trial_id, self._binding)
 
+    @persistent
     def _take_queued(self, trial_id: int, binding: Binding) -> bool:
         """Make a trial that was queued through Optuna the ticket's, if nobody else took it."""
         try:
             with self.scoped_session() as session, session.begin():
                 trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
                 if trial.state != TrialState.WAITING:
-                    return False
+                    mine = is_repetition() and binding.tickets.trial_of(session, binding.ticket)
+                    return mine == trial_id
                 for key, value in binding.attrs.items():
                     write_attr(session, _USER_ATTRS, trial_id, key, value)
                 trial.state = TrialState.RUNNING
@@ -206,6 +243,7 @@ class BindingStorage(RDBStorage):
             state = TrialState.FAIL if values is None else TrialState.COMPLETE
             end_trial(session, trial_id, state, values or ())
 
+    @persistent
     def _end(self, trial_id: int, state: TrialState, values: Sequence[float]) -> None:
         with self.scoped_session() as session, session.begin():
             stored = lock_trial(session, trial_id)
@@ -253,8 +291,12 @@ class BindingStorage(RDBStorage):
 
     def _bind(self, session: Session, trial_id: int) -> None:
         binding = self._binding
-        if binding is not None and not binding.tickets.bind(session, binding.ticket, trial_id):
-            raise LeaseLost(f"ticket {binding.ticket.number} was taken before its trial began")
+        if binding is None or binding.tickets.bind(session, binding.ticket, trial_id):
+            return
+        there = binding.tickets.trial_of(session, binding.ticket)
+        if there not in {None, binding.ticket.trial_id}:
+            raise _AlreadyBound(there)
+        raise LeaseLost(f"ticket {binding.ticket.number} was taken before its trial began")
 
 
 def _check_whose(session: Session, trial_id: int, binding: Binding) -> None:

@@ -1,17 +1,26 @@
-"""Configurations that were trained with several seeds: which one to take, and how sure that is."""
+"""Configurations that were trained with several seeds: which one to take, and how sure that is.
 
+Only what has completed with all its seeds is taken, where anything has: one lucky run beside two
+that diverged is no configuration to have. Of those the best mean is taken, or one that is cheaper
+by enough and, as far as the noise goes, as good; docs/design.md has the figures behind that.
+"""
+
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from scipy.stats import t as student
 
-from hpo.trials import TrialResult, params_of
+from hpo.paired import EQUAL, LEVEL, Blocks, Difference, fit
+from hpo.trials import RUN, TrialResult, params_of
 
 SEED = "seed"
-LEVEL = 0.95  # of intervals
+CHEAPER = 0.9  # of the time: less than a tenth is what one machine differs by from day to day
+AS_GOOD = 0.5  # standard errors of the difference: beyond, too often a worse one is taken
 
 
 @dataclass(frozen=True)
@@ -23,10 +32,14 @@ class Candidate:
         params: name -> value, without the seed.
         searched: what it scored in the search.
         runs: its trials in the confirmation that completed.
+        failed: those that failed.
         planned: how many there are to be.
         mean, deviation: of their scores; the sample's deviation, and None below two runs.
-        interval: of the mean, by Student's t at 95%; None below two runs.
-        seconds: a run took, in the mean.
+        interval: of the mean, by Student's t at 95%, cut to what the metric can be: two runs of
+            0.90 and 0.95 have one from 0.61 to 1.24. The part covers the mean as often. None below
+            two runs.
+        seconds: a run took, in the mean, with all its attempts; None where one is not known.
+        device: all runs were on this kind; None where they were not, or it is not known.
         baseline: it is the default configuration of the field.
     """
 
@@ -35,17 +48,44 @@ class Candidate:
     searched: float | None
     runs: list[TrialResult] = field(repr=False)
     planned: int
+    failed: list[TrialResult] = field(default_factory=list, repr=False)
     mean: float | None = None
     deviation: float | None = None
     interval: tuple[float, float] | None = None
     seconds: float | None = None
+    device: str | None = None
     baseline: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called: by its trial in the search, if there is one."""
+        return "the default" if self.trial < 0 else f"trial {self.trial}"
+
+    @property
+    def reasons(self) -> str:
+        """For what its runs failed, in a few words."""
+        return ", ".join(Counter(run.reason or "failed" for run in self.failed))
+
+    def is_cheaper(self, other: "Candidate") -> bool:
+        """Say whether it is known to train faster by enough, on the same kind of device."""
+        if self.seconds is None or other.seconds is None or self.device is None:
+            return False
+        return self.device == other.device and self.seconds <= CHEAPER * other.seconds
 
     def checkpoint(self, sign: int) -> str | None:
         """Return where the weights of its best run are; `sign` is -1 where smaller is better."""
         kept = [run for run in self.runs if run.checkpoint is not None and run.value is not None]
         best = max(kept, key=lambda run: sign * (run.value or 0.0), default=None)
         return None if best is None else best.checkpoint
+
+    def best_run(self, sign: int) -> TrialResult:
+        """Return the run that stands for it: the best one whose weights are kept, else the best.
+
+        Raises:
+            ValueError: none has completed.
+        """
+        runs = [run for run in self.runs if run.value is not None]
+        return max(runs, key=lambda run: (run.checkpoint is not None, sign * (run.value or 0.0)))
 
     @property
     def values(self) -> list[float]:
@@ -59,11 +99,13 @@ class Confirmation:
 
     Args:
         study: the name of the confirmation.
-        candidates: the best mean first.
+        candidates: the best mean first, those that miss more runs than the best behind.
         winner: the one to take; None before any has run.
-        tied: those whose difference from the best mean is within the noise, the best among them.
+        tied: those of as many runs that are not told apart from the best mean, itself the first.
         done, planned: runs.
         maximize: whether larger scores are better.
+        over_default: by how much the winner is better than the default; None without one.
+        freedom: degrees of freedom that the noise is estimated with; at 0 nothing is known of it.
     """
 
     study: str
@@ -73,6 +115,8 @@ class Confirmation:
     done: int
     planned: int
     maximize: bool
+    over_default: Difference | None = None
+    freedom: int = 0
 
     @property
     def sign(self) -> int:
@@ -85,25 +129,35 @@ class Confirmation:
         return self.done >= self.planned
 
     @property
+    def search_best(self) -> Candidate | None:
+        """The one that scored best in the search, of those with a run."""
+        searched = [each for each in self.candidates if each.searched is not None and each.values]
+        return max(searched, key=lambda each: self.sign * (each.searched or 0.0), default=None)
+
+    @property
     def luck(self) -> float | None:
         """How much better than its mean the search's best trial scored."""
-        searched = [each for each in self.candidates if each.searched is not None and each.values]
-        if not searched:
+        best = self.search_best
+        if best is None or best.mean is None or best.searched is None:
             return None
-        best = max(searched, key=lambda each: self.sign * (each.searched or 0.0))
-        return (
-            None
-            if best.mean is None or best.searched is None
-            else self.sign * (best.searched - best.mean)
-        )
+        return self.sign * (best.searched - best.mean)
 
     def gain(self) -> tuple[float, tuple[float, float] | None] | None:
         """Return by how much the winner is better than the default, and the interval of that."""
+        found = self.over_default
+        return None if found is None else (found.mean, found.interval)
+
+    @property
+    def left_out(self) -> list[Candidate]:
+        """Those that are not taken for the runs that failed: another one has more."""
+        contenders = _contenders(self.candidates)
+        return [each for each in self.candidates if each.failed and not _has(contenders, each)]
+
+    @property
+    def paired(self) -> int:
+        """The number of seeds that both the winner and the default were run with."""
         default = next((each for each in self.candidates if each.baseline), None)
-        if default is None or self.winner is None or default.mean is None:
-            return None
-        better = _differences(self.winner, default, self.sign)
-        return (float(np.mean(better)), interval(better)) if better else None
+        return 0 if default is None or self.winner is None else _shared(self.winner, default)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -120,7 +174,9 @@ class Confirmation:
                 {
                     "trial": each.trial, "params": each.params, "searched": each.searched,
                     "values": each.values, "mean": each.mean, "deviation": each.deviation,
-                    "interval": each.interval, "seconds": each.seconds, "baseline": each.baseline,
+                    "interval": each.interval,
+                    "seconds": each.seconds, "device": each.device, "baseline": each.baseline,
+                    "failed": {str(run.number): run.reason for run in each.failed},
                 }
                 for each in self.candidates
             ],
@@ -138,7 +194,7 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
     return float(numbers.mean() - half), float(numbers.mean() + half)
 
 
-def compare(
+def compare(  # noqa: PLR0913 - what is compared, and how
     name: str,
     points: Sequence[Mapping[str, Any]],
     runs: Sequence[FrozenTrial],
@@ -146,6 +202,7 @@ def compare(
     *,
     maximize: bool,
     default: Mapping[str, Any] | None = None,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Confirmation:
     """Compare the configurations of a confirmation.
 
@@ -156,72 +213,170 @@ def compare(
         searched: the completed trials of the search, the best first.
         maximize: whether larger scores are better.
         default: the default configuration, if the search had it.
+        bounds: between which values scores lie.
     """
-    ended = [trial for trial in runs if trial.state.is_finished()]
-    completed = [TrialResult.of(each) for each in ended if each.state == TrialState.COMPLETE]
+    ended = [TrialResult.of(trial) for trial in runs if trial.state.is_finished()]
+    outcomes = [run for run in ended if run.counts]
     first = {key_of(params_of(trial)): trial for trial in reversed(searched)}
-    planned: dict[Any, int] = {}
-    for point in points:
-        key = key_of(seedless(point))
-        planned[key] = planned.get(key, 0) + 1
-    candidates = []
-    for key, count in planned.items():
-        trial = first.get(key)
-        mine = [run for run in completed if key_of(seedless(run.params)) == key]
-        candidates.append(
-            _candidate(trial, dict(key), mine, count, is_default=key == key_of(default or {}))
+    planned = Counter(key_of(point) for point in points)
+    candidates = [
+        _candidate(
+            first.get(key), key, [run for run in outcomes if key_of(run.params) == key], count,
+            is_default=key == key_of(default or {}), bounds=bounds,
         )
+        for key, count in planned.items()
+    ]  # fmt: skip
     sign = 1 if maximize else -1
-    candidates.sort(
-        key=lambda each: -np.inf if each.mean is None else sign * each.mean, reverse=True
-    )
-    known = [each for each in candidates if each.mean is not None]
-    tied = [each for each in known if _is_tied(each, known[0], sign)]
-    winner = min(tied, key=lambda each: each.seconds or 0.0, default=None)
-    outcomes = sum(trial.state.is_finished() and TrialResult.of(trial).counts for trial in runs)
-    return Confirmation(name, candidates, winner, tied, outcomes, len(points), maximize)
+    fitted = _Fitted.of(candidates, sign)
+    tied, winner = _chosen(fitted)
+    return Confirmation(
+        study=name, candidates=_in_order(candidates, fitted), winner=winner, tied=tied,
+        done=len(outcomes), planned=len(points), maximize=maximize,
+        over_default=_over_default(winner, fitted, sign, bounds), freedom=fitted.blocks.freedom,
+    )  # fmt: skip
 
 
 def _candidate(
     trial: FrozenTrial | None,
-    params: dict[str, Any],
+    key: frozenset[tuple[str, Any]],
     runs: list[TrialResult],
     planned: int,
     *,
     is_default: bool,
+    bounds: tuple[float, float],
 ) -> Candidate:
-    values = [run.value for run in runs if run.value is not None]
-    seconds = [run.seconds for run in runs if run.seconds is not None]
+    completed = [run for run in runs if run.value is not None]
+    values = [run.value for run in completed if run.value is not None]
+    seconds = [spent for run in completed if (spent := _seconds(run)) is not None]
+    devices = {run.record.get(RUN, {}).get("device") for run in completed}
+    between = interval(values)
     return Candidate(
         trial=-1 if trial is None else trial.number,
-        params=params if trial is None else params_of(trial),
+        params=dict(key) if trial is None else seedless(params_of(trial)),
         searched=None if trial is None else trial.value,
-        runs=runs,
+        runs=completed,
         planned=planned,
+        failed=[run for run in runs if run.state == "FAIL"],
         mean=float(np.mean(values)) if values else None,
         deviation=float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        interval=interval(values),
-        seconds=float(np.mean(seconds)) if seconds else None,
+        interval=None if between is None else _cut(between, bounds),
+        seconds=float(np.mean(seconds)) if seconds and len(seconds) == len(values) else None,
+        device=devices.pop() if len(devices) == 1 else None,
         baseline=is_default,
     )
 
 
-def _is_tied(one: Candidate, best: Candidate, sign: int) -> bool:
-    """Say whether a configuration may be as good as the best mean: their runs differ by noise."""
-    if one is best:
-        return True
-    between = interval(_differences(best, one, sign))
-    return between is not None and between[0] <= 0
+def _seconds(run: TrialResult) -> float | None:
+    """Return how long a run was trained, its earlier attempts included; None if not known."""
+    whole = run.record.get("seconds")
+    if isinstance(whole, int | float) and not isinstance(whole, bool):
+        return float(whole)
+    return None if run.record.get(RUN, {}).get("earlier") else run.seconds
 
 
-def _differences(one: Candidate, other: Candidate, sign: int) -> list[float]:
-    """Return by how much one was better at each seed that both were run with."""
-    theirs = {run.params.get(SEED): run.value for run in other.runs}
-    return [
-        sign * (run.value - value)
-        for run in one.runs
-        if run.value is not None and (value := theirs.get(run.params.get(SEED))) is not None
-    ]
+def _cut(between: tuple[float, float], bounds: tuple[float, float]) -> tuple[float, float]:
+    return max(bounds[0], between[0]), min(bounds[1], between[1])
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The configurations that may win, and what their comparison came to.
+
+    Args:
+        contenders: the best first.
+        blocks: the fit of their scores, in this order; more is better.
+        default: the default configuration, if any run of it has completed.
+    """
+
+    contenders: list[Candidate]
+    blocks: Blocks
+    default: Candidate | None
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], sign: int) -> "_Fitted":
+        """Compare configurations."""
+        contenders = _contenders(candidates)
+        effects = _fit(contenders, sign).effects
+        ranked = [contenders[int(place)] for place in np.argsort(-effects, kind="stable")]
+        default = next((each for each in candidates if each.baseline and each.values), None)
+        return cls(ranked, _fit(ranked, sign), default)
+
+    def better(self, one: Candidate, other: Candidate) -> Difference:
+        """Return by how much one contender is better than another."""
+        places = {id(each): place for place, each in enumerate(self.contenders)}
+        return self.blocks.difference(places[id(one)], places[id(other)])
+
+    def is_as_good(self, one: Candidate, best: Candidate) -> bool:
+        """Say whether one may be taken for the best mean: for the noise, and for the default."""
+        behind = self.better(best, one)
+        # By their own noise, too: a third configuration that collapses with a seed adds to that of
+        # all, and would make everything as good as anything.
+        own = _fit([best, one], 1).difference(0, 1).error
+        errors = [error for error in (behind.error, own) if error is not None]
+        if behind.mean > AS_GOOD * min(errors, default=0.0) + EQUAL:
+            return False
+        default = self.default
+        if default is None or not _has(self.contenders, default):
+            return True
+        return self.better(default, one).mean <= EQUAL
+
+
+def _contenders(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return those with all their runs; where there are none, those with the most."""
+    whole = [each for each in candidates if each.values and len(each.values) >= each.planned]
+    most = max((len(each.values) for each in candidates), default=0)
+    return whole or [each for each in candidates if most and len(each.values) == most]
+
+
+def _chosen(fitted: _Fitted) -> tuple[list[Candidate], Candidate | None]:
+    """Return what is not told apart from the best, the best first, and which one to take."""
+    if not fitted.contenders:
+        return [], None
+    best, *others = fitted.contenders
+    alike = [each for each in others if fitted.better(best, each).is_noise]
+    cheaper = [each for each in alike if each.is_cheaper(best) and fitted.is_as_good(each, best)]
+    fastest = min(cheaper, key=lambda each: each.seconds or 0.0, default=best)
+    taken = next((each for each in cheaper if not fastest.is_cheaper(each)), best)
+    return [best, *alike], taken
+
+
+def _over_default(
+    winner: Candidate | None, fitted: _Fitted, sign: int, bounds: tuple[float, float]
+) -> Difference | None:
+    default = fitted.default
+    if winner is None or default is None or not _shared(winner, default):
+        return None
+    if _has(fitted.contenders, default):
+        found = fitted.better(winner, default)
+    else:  # over the seeds that it has
+        found = _fit([winner, default], sign).difference(0, 1)
+    most = bounds[1] - bounds[0]
+    between = None if found.interval is None else _cut(found.interval, (-most, most))
+    return replace(found, interval=between)
+
+
+def _in_order(candidates: Sequence[Candidate], fitted: _Fitted) -> list[Candidate]:
+    """Return the contenders, then what has fewer runs, and what has none."""
+    rest = [each for each in candidates if not _has(fitted.contenders, each)]
+    return [*fitted.contenders, *sorted(rest, key=lambda each: -len(each.values))]
+
+
+def _fit(candidates: Sequence[Candidate], sign: int) -> Blocks:
+    return fit([
+        {run.params.get(SEED): sign * run.value for run in each.runs if run.value is not None}
+        for each in candidates
+    ])  # fmt: skip
+
+
+def _has(candidates: Sequence[Candidate], one: Candidate) -> bool:
+    return any(each is one for each in candidates)
+
+
+def _shared(one: Candidate, other: Candidate) -> int:
+    """Return the number of seeds that both were run with."""
+    return len(
+        {run.params.get(SEED) for run in one.runs} & {run.params.get(SEED) for run in other.runs}
+    )
 
 
 def seedless(params: Mapping[str, Any]) -> dict[str, Any]:

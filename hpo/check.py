@@ -22,7 +22,7 @@ from hpo.parameters import Choice, Scalar
 from hpo.pruning import described
 from hpo.quiet import quieten
 from hpo.recipe import Recipe, resolve
-from hpo.remarks import remarks
+from hpo.remarks import about_device, remarks
 from hpo.spec import StudyFile
 from hpo.strategies import Strategy, load_strategy
 from hpo.tasks import TASKS
@@ -130,7 +130,7 @@ def check(file: StudyFile, output: Path, storage_url: str, say: Callable[[str], 
         say(f"model {model}")
         with _collected(problems), spec.located():
             reports.append(_check_model(workspace, model))
-    copies = _COPIES_OF_A_TRIAL + spec.keep_checkpoints
+    copies = _COPIES_OF_A_TRIAL + spec.keep_checkpoints + 1  # that of the default
     needed = max((report.parameters for report in reports), default=0) * 4 * copies
     free = shutil.disk_usage(output).free
     if needed > free:
@@ -191,7 +191,10 @@ def _report(
     points = strategy.points(workspace.space, workspace.spec.seed)
     count = None if points is None else len(points)
     splits = {"train": data.train, "validation": data.validation}
-    notices = [*data.notices, *remarks(workspace.spec, strategy, count)]
+    notices = [
+        *data.notices, *remarks(workspace.spec, strategy, count),
+        *about_device(workspace.spec, Device.here()),
+    ]  # fmt: skip
     labels = list(data.labels)
     if test is not None:
         splits["test"] = test

@@ -4,13 +4,14 @@ The best of many noisy scores is partly luck, and the more trials a search has, 
 and Wang 2021 (https://aclanthology.org/2021.acl-long.178) found that searches for fine-tuning lose
 to a grid where they overfit the validation set. So behind the search the `top` configurations, and
 the default one of the field, are trained again with `seeds` new seeds, the same ones for all; the
-winner is the best mean, and of those that cannot be told from it the one that trains fastest.
+winner is the best mean, or what is as good and cheaper (see `hpo.candidates`).
 
 A confirmation is a study of its own beside the search, with its own tickets: workers share it as
 they share any other, and the search's budget and trials stay what they are.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from optuna.trial import FrozenTrial
 
 from hpo import storage
 from hpo.candidates import SEED, Confirmation, compare, key_of, seedless
-from hpo.errors import BadInput
+from hpo.errors import BadInput, StudyMismatch
+from hpo.evaluations import range_of
 from hpo.parameters import Int, Scalar
 from hpo.space import SearchSpace
 from hpo.spec import BudgetSpec, PruneSpec, StudySpec
@@ -28,6 +30,7 @@ from hpo.trials import best_of, params_of
 
 STRATEGY = "points"
 CONFIRMS = "hpo:confirms"  # the name of the study that a confirmation is of
+CONFIRMS_ID = "hpo:confirms-id"  # its id: a later study of the name is another one
 BASELINE = "hpo:baseline"  # of a study: its default configuration
 COVERS = "hpo:covers"  # how many tickets the search had; with more of them there is more to confirm
 _SEEDS = 2**31
@@ -102,22 +105,75 @@ def covers(attrs: Mapping[str, Any] | None, issued: int) -> bool:
     return attrs is not None and attrs.get(COVERS) == issued
 
 
+def belongs(attrs: Mapping[str, Any], search: Mapping[str, Any] | None, name: str) -> bool:
+    """Say whether a study is the confirmation of another one.
+
+    Args:
+        attrs: of the one.
+        search: of the other; None where there is none.
+        name: of the other.
+    """
+    if search is None or attrs.get(CONFIRMS) != name:
+        return False
+    return attrs.get(CONFIRMS_ID) in {None, search.get(storage.ID)}  # none in earlier versions
+
+
 def find(opened: RDBStorage, study: str) -> Study | None:
     """Return the confirmation of a study; None where there is none yet."""
     try:
         found = storage.load(opened, name_of(study))
+        search = storage.load(opened, study)
     except BadInput:
         return None
-    return found if found.user_attrs.get(CONFIRMS) == study else None
+    return found if belongs(found.user_attrs, search.user_attrs, study) else None
+
+
+def check_name(opened: RDBStorage, study: str) -> None:
+    """Refuse a study whose confirmation would have the name of something else.
+
+    Raises:
+        StudyMismatch: there is such a thing.
+        StorageError: the storage failed.
+    """
+    name = name_of(study)
+    with storage.told(opened.engine.url):
+        has_trials = _has_trials(opened, name)  # first: they come behind what makes it ours
+        attrs = _attributes(opened, name)
+        if attrs is None or belongs(attrs, _attributes(opened, study), study):
+            return
+        if storage.SPEC not in attrs and not has_trials:
+            return  # somebody makes it, or was killed over that: whoever comes next goes on
+    what = f"exists, and is not the confirmation of {study!r}, which is called so"
+    if attrs.get(CONFIRMS) == study:
+        what = f"is the confirmation of an earlier study {study!r}, which is gone"
+    raise StudyMismatch(
+        f"study {name!r}: {what}; expected none of this name: `hpo delete {name}`, or give the "
+        "search another --name"
+    )
+
+
+def _attributes(opened: RDBStorage, name: str) -> dict[str, Any] | None:
+    try:
+        return opened.get_study_user_attrs(opened.get_study_id_from_name(name))
+    except KeyError:
+        return None
+
+
+def _has_trials(opened: RDBStorage, name: str) -> bool:
+    with suppress(KeyError):
+        return opened.get_n_trials(opened.get_study_id_from_name(name)) > 0
+    return False
 
 
 def read(opened: RDBStorage, study: str) -> Confirmation | None:
     """Read how far the confirmation of a study is; None where there is none yet."""
     found = find(opened, study)
-    if found is None:
-        return None
+    return None if found is None else compared(found, storage.load(opened, study))
+
+
+def compared(found: Study, searched: Study) -> Confirmation:
+    """Return what a confirmation came to so far, given the study that it is of."""
     attrs = found.user_attrs
-    searched = storage.load(opened, study)
     return compare(
         found.study_name,
         _points(storage.spec_of(found.study_name, attrs)),
@@ -125,6 +181,7 @@ def read(opened: RDBStorage, study: str) -> Confirmation | None:
         best_of(searched.get_trials(deepcopy=False), maximize=_maximizes(found)),
         maximize=_maximizes(found),
         default=searched.user_attrs.get(BASELINE),
+        bounds=range_of(attrs.get(storage.METRIC, "")),
     )
 
 

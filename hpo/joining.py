@@ -1,21 +1,20 @@
 """To join a study: it is created or attached to, its data is here, and nothing contradicts it."""
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo import confirmation, orders, storage, workers
+from hpo import confirmation, orders, storage, study_folder, workers
 from hpo.display import taught
 from hpo.errors import BadInput, StudyMismatch
 from hpo.leases import Tickets
 from hpo.planning import Plan
 from hpo.progress import Progress
 from hpo.signals import Stop
-from hpo.spec import StudySpec, show
+from hpo.spec import StudyFile, StudySpec, show
 from hpo.warm_start import EarlierStudies, Overlap, find
 
 if TYPE_CHECKING:
@@ -65,12 +64,19 @@ def join(
 
     prepared = prepare(plan.file, plan.folder, plan.output.resolve() / "cache")
     _make_folder(plan.folder)
-    opened = opened or storage.open_storage(plan.storage_url, lease=plan.lease)
+    opened = opened or storage.open_for_work(plan.storage_url, plan.lease)
     if doubt := storage.doubt(opened):
         progress.note(doubt)
-    _check_warm_start(plan, opened, progress)
+    there = _is_there(plan, opened)
+    _check_warm_start(plan, opened, progress, there=there)
+    if not (there or plan.joins or plan.confirms):
+        for remark in prepared.remarks():
+            progress.note(f"note: {remark}")
     progress.preparing("reading the data")
     facts = prepared.load()
+    given = None if plan.joins or plan.confirms else plan.file.spec.budget.model_dump(mode="json")
+    if given is not None and there:
+        plan = _with_agreed_budget(plan, opened, progress)
     study = storage.create_or_attach(
         opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
         first={
@@ -82,6 +88,9 @@ def join(
         else confirmation.extends,
     )  # fmt: skip
     with storage.told(opened.engine.url):
+        if given is not None and study.user_attrs.get(orders.GIVEN) != given:
+            study.set_user_attr(orders.GIVEN, given)
+        _prioritise(plan, opened, progress, there=there)
         _reopen(plan, opened, progress)
         _take_folder(plan.folder, study)
 
@@ -89,6 +98,8 @@ def join(
         from hpo.turn import Work
         from hpo.worker import Worker
 
+        for remark in prepared.remarks_here():
+            progress.note(f"note: {remark}")
         tickets = Tickets(
             opened.engine, study.user_attrs[storage.ID], worker=workers.here(),
             device=prepared.runner.device, lease=plan.lease,
@@ -131,6 +142,7 @@ def _terms(plan: Plan, default: "Mapping[str, Any] | None") -> "Terms":
         starts,
         spec.prune,
         spec.stop,
+        default if spec.confirm is None else None,
     )
 
 
@@ -142,7 +154,41 @@ def _extends(strategy: "Strategy", stored: StudySpec, new: StudySpec) -> bool:
     )
 
 
-def _check_warm_start(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:
+def _is_there(plan: Plan, opened: "RDBStorage") -> bool:
+    with storage.told(opened.engine.url):
+        return plan.name in storage.study_names(opened)
+
+
+def _with_agreed_budget(plan: Plan, opened: "RDBStorage", progress: Progress) -> Plan:
+    """Return the plan with what `hpo set` said of the budget since its file was run; tell it."""
+    spec = plan.file.spec
+    budget = orders.agreed_budget(opened, plan.name, spec.budget)
+    mine, theirs = spec.budget.model_dump(), budget.model_dump()
+    changed = [key for key in mine if mine[key] != theirs[key]]
+    if not changed:
+        return plan
+    stays = ", ".join(f"{key} = {show(theirs[key])}" for key in changed)
+    said = ", ".join(f"{key} = {show(mine[key])}" for key in changed)
+    progress.note(
+        f"the study's budget stays {stays}, as `hpo set` says; what is given here, {said}, "
+        "is the same as before"
+    )
+    agreed = spec.model_copy(update={"budget": budget})
+    return replace(plan, file=StudyFile(plan.file.path, agreed))
+
+
+def _prioritise(plan: Plan, opened: "RDBStorage", progress: Progress, *, there: bool) -> None:
+    """Give a study the priority that was asked for, and tell whose it changes."""
+    if plan.priority is None:
+        return
+    before = orders.priority_of(storage.load(opened, plan.name).user_attrs)
+    if before != plan.priority:
+        orders.change(opened, plan.name, priority=plan.priority)
+        if there:
+            progress.note(f"the study's priority was {before}; now {plan.priority}")
+
+
+def _check_warm_start(plan: Plan, opened: "RDBStorage", progress: Progress, *, there: bool) -> None:
     """Say what a new study is to learn, and refuse to create one that has nothing to learn from.
 
     Later on it may be that an earlier study was deleted: whoever joins goes on without it.
@@ -151,7 +197,7 @@ def _check_warm_start(plan: Plan, opened: "RDBStorage", progress: Progress) -> N
         SpecError: there is nothing to learn from one of its earlier studies.
     """
     with storage.told(opened.engine.url):
-        if plan.file.spec.warm_start and plan.name not in storage.study_names(opened):
+        if plan.file.spec.warm_start and not there:
             for earlier in find(opened, plan.file.spec, plan.name):
                 overlap = Overlap.of(earlier, plan.file.spec.search_space())
                 progress.note(f"warm start: {taught(overlap)}")
@@ -176,8 +222,10 @@ def _reopen(plan: Plan, opened: "RDBStorage", progress: Progress) -> None:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:  # rights alone know of no full disk
+        # Rights alone know of no full disk.
+        with tempfile.TemporaryFile(dir=folder, prefix=study_folder.PROBE) as probe:
             probe.write(bytes(_PROBE))
+        study_folder.check_free(folder)  # before there is a study whose folder it would be
     except OSError as error:
         raise BadInput(f"--output: {folder} cannot be written: {error.strerror}") from None
 
@@ -186,17 +234,16 @@ def _take_folder(folder: Path, study: "optuna.Study") -> None:
     """Write whose the folder is, so that no study takes another one's trials for its own.
 
     Raises:
+        BadInput: it is no study's, and has files that hpo did not make.
         StudyMismatch: it is another study's, of this name, in another database.
     """
-    owner = folder / "study.json"
     mine = {"study": study.study_name, "id": study.user_attrs[storage.ID]}
-    try:
-        theirs = json.loads(owner.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        theirs = mine
-    if theirs != mine:
+    study_folder.check_free(folder)
+    theirs = study_folder.owner(folder)
+    if theirs is None:
+        study_folder.take(folder, mine)
+    elif theirs != mine:
         raise StudyMismatch(
             f"{folder}: found the trials of another study of this name, from another database; "
             "delete the folder, or give another --name or --output"
         )
-    owner.write_text(json.dumps(mine), encoding="utf-8")

@@ -1,7 +1,8 @@
 """While a trial runs, a thread keeps its lease, and ends what has lost it, hangs or overstays.
 
 alive and progressing     the lease is renewed, several times before it would end
-database away             training goes on; before the lease ends, the worker counts it as lost
+database away             training goes on; before the lease ends, the worker counts it as lost,
+                          and says that it lived as soon as the database is back
 lease lost                the training is told at its next step: what it does no longer counts
 no progress for long      stacks are written, the lease is ended, the process leaves at once
 asked to go, and too slow the same, but handed back
@@ -19,12 +20,12 @@ from types import TracebackType
 from typing import Self
 
 from hpo.binding import Held
-from hpo.errors import HandedBack, LeaseLost
-from hpo.patience import patience
+from hpo.errors import CutOff, HandedBack, LeaseLost
+from hpo.patience import LEAVING, patience
 from hpo.signals import Stop
 
 _RENEWALS = 4  # in the length of a lease
-_ANSWER = 5.0  # seconds that a process which leaves waits for the database
+_HEARD = 2.0  # seconds that a question to the database may keep from looking for signals
 _MARGIN = 0.15  # of a lease; so long before its end a worker gives it up, whatever clocks do
 
 
@@ -70,6 +71,9 @@ class Keeper:
         self.is_recalled = is_recalled
         self.recalled = False
         self.lost = False
+        self.cut_off = False  # and that is why it was lost
+        self.handed_back: bool | None = None  # or taken over before; None until the database knows
+        self._unanswered = False  # the latest question to the database
         self._progress = time.monotonic()
         self._renewed = since
         self._asked: float | None = None
@@ -97,9 +101,20 @@ class Keeper:
         """
         self._progress = time.monotonic()
         # Looked at here too: the thread may be held up by a database that does not answer.
-        if self.lost or self._is_over(self._progress):
-            self.lost = True
-            raise LeaseLost(f"ticket {self.ticket.number} is somebody else's now")
+        if self._is_over(self._progress):
+            self._lose()
+        if self.lost:
+            raise self._loss()
+
+    def step_back(self) -> bool:
+        """Hand the ticket back, or say to whoever took it over that nobody died.
+
+        Returns:
+            Whether it was handed back, and not taken over before.
+        """
+        if self.handed_back is None:
+            self.handed_back = self.tickets.hand_back_late(self.ticket)
+        return self.handed_back
 
     def _keep(self) -> None:
         lease = self.tickets.lease
@@ -109,24 +124,48 @@ class Keeper:
             now = time.monotonic()
             if now >= due and not self.lost:
                 self._renew(now)
-                due = now + lease / _RENEWALS
+                due = now + (0.0 if self._unanswered else lease / _RENEWALS)
+            elif now >= due and self.cut_off and self.handed_back is None:
+                # The training may be long in hearing of it, and a third worker judge meanwhile.
+                with suppress(Exception), patience(self._wait()):
+                    self.step_back()
             if self._is_over(now):
-                self.lost = True
+                self._lose()
             self.tickets.close_idle()
             self._look_after(now)
+
+    def _wait(self) -> float:
+        """Return how long the database is waited for: signals and hangs are looked for, too."""
+        return min(_HEARD, self.tickets.lease / _RENEWALS)
 
     def _is_over(self, now: float) -> bool:
         """Say whether the lease may be over before long, for all that is known here."""
         return now - self._renewed > self.tickets.lease * (1 - _MARGIN)
 
+    def _lose(self) -> None:
+        if not self.lost:
+            self.cut_off = self._unanswered
+            self.lost = True
+
+    def _loss(self) -> LeaseLost:
+        number = self.ticket.number
+        if self.cut_off:
+            return CutOff(f"the storage did not answer until the lease of ticket {number} was over")
+        if self._is_over(self._progress):
+            return LeaseLost(f"the lease of ticket {number} ended while this process was held up")
+        return LeaseLost(f"ticket {number} is somebody else's now")
+
     def _renew(self, now: float) -> None:
+        self._unanswered = True
         # Whatever goes wrong, it is asked again: without this thread nothing would be noticed.
         with suppress(Exception):
-            with patience(self.tickets.lease / _RENEWALS):  # signals and hangs are looked for too
+            with patience(self._wait()):
                 held = self.tickets.renew(self.ticket, now - self._progress)
+                self._unanswered = False
                 # Once asked for it stays: the trial is being saved, whatever is said meanwhile.
                 self.recalled = self.recalled or self.is_recalled()
-            if held:
+            if held is not None:
+                self.ticket = held
                 self._renewed = now  # when it was asked for: the answer may have taken long
             else:
                 self.lost = True
@@ -134,15 +173,23 @@ class Keeper:
     def _look_after(self, now: float) -> None:
         if self.stop.preempted():
             self._asked = self._asked or now
-            if now - self._asked > self.patience.grace:
-                self._leave("could not be saved in time and is handed back", HandedBack.exit_code)
+            late = now - self._asked - self.patience.grace
+            if late > 0:
+                left = max(1.0, LEAVING - 1.0 - late)  # whoever kills has little more patience
+                self._leave("could not be saved in time", HandedBack.exit_code, left)
         if now - self._progress > self.patience.hang:
             with suppress(Exception):  # some notebooks have a stderr that is no file
                 faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
             self._leave(f"made no progress for {self.patience.hang:g} s", 1)
 
-    def _leave(self, why: str, code: int) -> None:
-        """End the process; its main thread hangs, or is too slow to be asked."""
+    def _leave(self, why: str, code: int, seconds: float = LEAVING) -> None:
+        """End the process; its main thread hangs, or is too slow to be asked.
+
+        Args:
+            why: what is said.
+            code: of the exit.
+            seconds: to tell the database in.
+        """
 
         def give_up() -> None:
             if code == HandedBack.exit_code:
@@ -151,24 +198,37 @@ class Keeper:
                 self.tickets.end_leases([self.tickets.worker])
 
         try:
+            is_told = in_haste(give_up, seconds)
+            if code == HandedBack.exit_code:
+                away = "the storage is away: the lease ends by itself"
+                why += f"; {'it is handed back' if is_told else away}"
             with suppress(Exception):
                 self.say(f"hpo: the trial of ticket {self.ticket.number} {why}")
-            in_haste(give_up)
             sys.stderr.flush()
         finally:
             os._exit(code)
 
 
-def in_haste(telling: Callable[[], object]) -> None:
+def in_haste(telling: Callable[[], object], seconds: float = LEAVING) -> bool:
     """Tell the database something if it answers soon, and whatever it answers.
 
     It may be what hangs; what it is not told, it finds out when the lease is over.
+
+    Args:
+        telling: one transaction or more.
+        seconds: that its answer is waited for.
+
+    Returns:
+        Whether it was told.
     """
+    told = threading.Event()
 
     def tell() -> None:
         with suppress(Exception):
             telling()
+            told.set()
 
     thread = threading.Thread(target=tell, daemon=True)
     thread.start()
-    thread.join(_ANSWER)
+    thread.join(seconds)
+    return told.is_set()

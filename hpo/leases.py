@@ -16,7 +16,7 @@ has ended, and whoever claims a ticket ends the trial before theirs.)
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -52,7 +52,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from hpo import postgresql
-from hpo.outages import is_repetition, persistent, persisting, since_outage
+from hpo.outages import is_repetition, persistent, persisting
 from hpo.transactions import reading
 
 WAITING, HELD, DONE = "waiting", "held", "done"
@@ -89,6 +89,7 @@ _MINE = and_(
 _STUDY = and_(_ATTRS.c.key == STUDY_ID, _ATTRS.c.value_json == bindparam("study_id"))
 _STUDY_EXISTS = exists().where(_STUDY)
 _LOCK_STUDY = select(_ATTRS.c.key).where(_STUDY).with_for_update()
+_TRIAL = select(_T.trial_id).where(_MINE)
 _CONFIRM = select(_T.number).where(_MINE, _STUDY_EXISTS).with_for_update()
 _BIND = (
     update(TICKETS)
@@ -99,6 +100,15 @@ _BIND = (
     )
     .values(trial_id=bindparam("now"))
 )
+# Of the claim that took it over, and no later one: each says so for itself.
+_UNCHARGE = (
+    update(TICKETS)
+    .where(
+        _T.study == bindparam("of_study"), _T.number == bindparam("of_number"),
+        _T.epoch == bindparam("of_epoch", type_=Integer) + 1, _T.deaths == bindparam("charged"),
+    )
+    .values(deaths=_T.deaths - 1)
+)  # fmt: skip
 CLOCK: dict[str, ColumnElement[float]] = {
     "postgresql": literal_column("extract(epoch from clock_timestamp())", Float),
     "sqlite": literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float),
@@ -113,7 +123,7 @@ class Ticket:
         study: the study's id (`hpo:id`).
         number: from 0; those below the budget are worked off.
         epoch: how often it was claimed; the holder's proof.
-        deaths: how many of its holders were gone before they settled it.
+        deaths: how many of its holders were gone before they settled it, as far as is known.
         claimed_at: seconds since 1970, by the database's clock; so is …
         progressed_at: … when the trial of the holder before last made progress; None if there was
             no holder before.
@@ -210,6 +220,7 @@ class Tickets:
                 lease_until=self._now + lease,
                 progress_at=self._now - bindparam("idle", type_=Float),
             )
+            .returning(_T.deaths)
         )
 
     @persistent
@@ -262,7 +273,7 @@ class Tickets:
         with self.engine.begin() as connection:
             self._release_what_was_claimed(connection)
             claim = self._claim(_T.number == number)
-            row = connection.execute(claim, self._claimant()).one_or_none()
+            row = connection.execute(claim, self._study_proof()).one_or_none()
         return None if row is None else _ticket(row)
 
     @persistent
@@ -282,7 +293,7 @@ class Tickets:
             self._release_what_was_claimed(connection)
             if below not in self._claims:
                 self._claims[below] = self._claim(true() if below is None else _T.number < below)
-            row = connection.execute(self._claims[below], self._claimant()).one_or_none()
+            row = connection.execute(self._claims[below], self._study_proof()).one_or_none()
         return None if row is None else _ticket(row)
 
     def _release_what_was_claimed(self, connection: Connection) -> None:
@@ -308,13 +319,8 @@ class Tickets:
             .values(
                 state=HELD,
                 epoch=_T.epoch + 1,
-                # A lease of 0 was ended by whoever saw its worker die: that is a death in any case.
-                deaths=_T.deaths
-                + case(
-                    (and_(_T.state == HELD, _T.lease_until == 0), 1),
-                    (_T.state == HELD, bindparam("death", 1)),
-                    else_=0,
-                ),
+                # Until its worker says that it lived: `hand_back_late`.
+                deaths=_T.deaths + case((_T.state == HELD, 1), else_=0),
                 worker=self.worker,
                 device=self.device,
                 lease_until=self._now + self.lease,
@@ -324,7 +330,8 @@ class Tickets:
             .returning(*_T)
         )
 
-    def renew(self, ticket: Ticket, idle: float = 0.0) -> bool:
+    @persistent
+    def renew(self, ticket: Ticket, idle: float = 0.0) -> Ticket | None:
         """Hold a ticket for another lease, from now.
 
         Args:
@@ -332,10 +339,13 @@ class Tickets:
             idle: seconds since its trial last made progress.
 
         Returns:
-            Whether it was still held: not even one whose lease is over comes back once somebody
-            else has claimed it, nor one whose study was deleted.
+            The ticket as it is now; None if it was not held any more: not even one whose lease is
+            over comes back once somebody else has claimed it, nor one whose study was deleted.
         """
-        return self._change(self._renew, {**self._proof(ticket), "idle": idle})
+        with self.engine.begin() as connection:
+            known = {**self._proof(ticket), "idle": idle}
+            row = connection.execute(self._renew, known).one_or_none()
+        return None if row is None else replace(ticket, deaths=row.deaths)
 
     def bind(self, session: Session, ticket: Ticket, trial_id: int) -> bool:
         """Note the trial of a ticket, in the transaction that creates the trial.
@@ -347,6 +357,11 @@ class Tickets:
         done = session.connection().execute(_BIND, {**self._proof(ticket), **noted})
         return bool(done.rowcount)
 
+    def trial_of(self, session: Session, ticket: Ticket) -> int | None:
+        """Return Optuna's id of the trial that a ticket has by now; None if it is not held."""
+        found = session.connection().execute(_TRIAL, self._proof(ticket)).first()
+        return None if found is None else found.trial_id
+
     def confirm(self, session: Session, ticket: Ticket) -> bool:
         """Say whether a ticket is still held, and keep it so until the transaction ends."""
         found = session.connection().execute(_CONFIRM, self._proof(ticket))
@@ -354,14 +369,41 @@ class Tickets:
 
     def settle(self, ticket: Ticket) -> bool:
         """Close a ticket whose trial has an outcome; returns whether it was still held."""
-        return self._change(self._settle, self._proof(ticket))
+        return self._leave(self._settle, ticket, DONE)
 
     def hand_back(self, ticket: Ticket) -> bool:
         """Let others claim a ticket at once, uncharged; returns whether it was still held."""
-        return self._change(self._hand_back, self._proof(ticket))
+        return self._leave(self._hand_back, ticket, WAITING)
+
+    @persistent
+    def hand_back_late(self, ticket: Ticket) -> bool:
+        """Hand back a ticket whose lease may be over, while its holder lives.
+
+        Whoever took it over counted a death, which is taken back, as long as they are the latest.
+
+        Args:
+            ticket: as it was last renewed.
+
+        Returns:
+            Whether it was still held.
+        """
+        with self.engine.begin() as connection:
+            left = self._left(connection, self._hand_back, ticket, WAITING)
+            if not left:
+                known = {**self._proof(ticket), "charged": ticket.deaths + 1}
+                connection.execute(_UNCHARGE, known)
+        return left
+
+    @persistent
+    def deaths(self, ticket: Ticket) -> int:
+        """Return how many holders of a ticket are taken for dead now."""
+        where = (_T.study == ticket.study, _T.number == ticket.number)
+        with reading(), self.engine.begin() as connection:
+            found: int = connection.scalar(select(_T.deaths).where(*where)) or 0
+        return found
 
     def end_leases(self, workers: Iterable[str]) -> int:
-        """End the leases of workers that are known to be dead; returns how many there were."""
+        """End the leases of workers that are known to be dead; returns how many there were left."""
         return self._take_from(workers, lease_until=0.0)
 
     def hand_back_of(self, workers: Iterable[str]) -> int:
@@ -410,11 +452,6 @@ class Tickets:
     def _study_proof(self) -> dict[str, str]:
         return {"study_id": json.dumps(self.study)}
 
-    def _claimant(self) -> dict[str, Any]:
-        # Leases that ended while the database was away tell nothing about who held them.
-        is_death = not is_repetition() and since_outage() > self.lease
-        return {**self._study_proof(), "death": int(is_death)}
-
     def _proof(self, ticket: Ticket) -> dict[str, Any]:
         """Return what the statements of a holder name."""
         return {
@@ -423,10 +460,18 @@ class Tickets:
         }  # fmt: skip
 
     @persistent
-    def _change(self, statement: Update, values: Mapping[str, Any]) -> bool:
+    def _leave(self, statement: Update, ticket: Ticket, state: str) -> bool:
         with self.engine.begin() as connection:
-            done = connection.execute(statement, values)
-        return bool(done.rowcount)
+            return self._left(connection, statement, ticket, state)
+
+    def _left(self, connection: Connection, statement: Update, ticket: Ticket, state: str) -> bool:
+        """Say whether a ticket was held when its holder left it in a state, now or just before."""
+        proof = self._proof(ticket)
+        if connection.execute(statement, proof).rowcount:
+            return True
+        was = (_T.study == ticket.study, _T.number == ticket.number, _T.epoch == ticket.epoch)
+        found = connection.scalar(select(_T.state).where(*was)) if is_repetition() else None
+        return found == state
 
 
 def _written(params: Mapping[str, Any] | None) -> str | None:

@@ -13,7 +13,7 @@ from hpo.progress import Progress
 from hpo.signals import Stop
 from hpo.study import StudyView, view
 from hpo.trials import RUN
-from hpo.watching import Watched
+from hpo.watching import Looking
 
 if TYPE_CHECKING:
     import optuna
@@ -68,7 +68,7 @@ class _Watch:
     def __init__(self, plan: Plan, joined: Joined, progress: Progress) -> None:
         self._plan, self._opened, self._progress = plan, joined.opened, progress
         self._studies: list[optuna.Study] = []
-        self._watched: list[Watched] = []
+        self._watched: list[Looking] = []
         self.tickets: list[Tickets] = []
         self._add(joined.study)
 
@@ -76,7 +76,7 @@ class _Watch:
         tickets = Tickets(self._opened.engine, study.user_attrs[storage.ID], worker=workers.here())
         self._studies.append(study)
         self.tickets.append(tickets)
-        self._watched.append(Watched(self._progress, lambda: view(study), tickets.view))
+        self._watched.append(Looking(self._progress, lambda: view(study), tickets.view))
 
     def look(self) -> None:
         """Tell what is new."""

@@ -4,7 +4,6 @@ It stands in the study's user attributes; workers look at it between two trials,
 as often as they renew its lease.
 """
 
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo import confirmation, storage, workers
+from hpo import confirmation, storage
+from hpo.errors import BadInput, UnknownVersion
 from hpo.spec import BudgetSpec, StudySpec
 
 STATE = "hpo:state"
 PRIORITY = "hpo:priority"
-REFUSED = "hpo:refused:"  # and the machine
-_REFUSED_FOR = 3600.0  # seconds for which it is shown, by the clocks of the machines
+GIVEN = "hpo:budget"  # what its file said of it when it was last run or submitted
 
 State = Literal["open", "paused", "stopped", "recalled"]
 """Open: workers take its tickets. Paused: they take no further ones, and wait. Stopped: they leave
@@ -83,36 +82,6 @@ class OrderBook:
         return False
 
 
-def refused(opened: RDBStorage, name: str, why: str | None) -> None:
-    """Store why this machine cannot serve a study; None where it can."""
-    study = storage.load(opened, name)
-    key = REFUSED + workers.machine()
-    if why is not None:
-        study.set_user_attr(key, {"why": why, "at": round(time.time())})
-    elif study.user_attrs.get(key) is not None:
-        study.set_user_attr(key, None)
-
-
-def refusals_of(attrs: Mapping[str, Any]) -> dict[str, str]:
-    """Return machine -> why it cannot serve the study, of those that said so of late."""
-    said = {
-        key.removeprefix(REFUSED): refusal(stored)
-        for key, stored in attrs.items()
-        if key.startswith(REFUSED)
-    }
-    return {machine: why for machine, why in said.items() if why is not None}
-
-
-def refusal(stored: Any) -> str | None:
-    """Return why a machine refuses a study, by what it stored; None if it does not, or no more.
-
-    It says so again every few minutes, as long as it serves the storage.
-    """
-    if not isinstance(stored, dict) or time.time() - stored["at"] > _REFUSED_FOR:
-        return None
-    return str(stored["why"])
-
-
 def state_of(attrs: Mapping[str, Any]) -> State:
     """Return what a study's attributes say about its state."""
     found: State = attrs.get(STATE, "open")
@@ -144,6 +113,29 @@ def give(opened: RDBStorage, name: str, now: State) -> State:
     return before
 
 
+def agreed_budget(opened: RDBStorage, name: str, given: BudgetSpec) -> BudgetSpec:
+    """Return the budget that a study has once its file is run or submitted again.
+
+    What `hpo set` changed stays, as long as the file says what it said before: whoever repeats a
+    command does not mean to undo what was said since.
+
+    Args:
+        opened: the storage that the study is in.
+        name: of the study, which exists.
+        given: the budget that the file says, options included.
+    """
+    study = storage.load(opened, name)
+    with storage.told(opened.engine.url):
+        attrs = study.user_attrs
+    before, now = attrs.get(GIVEN, {}), given.model_dump(mode="json")
+    try:
+        stored = storage.spec_of(name, attrs).budget.model_dump(mode="json")
+    except UnknownVersion:
+        return given  # whoever attaches is told in which versions they differ
+    kept = {key: stored[key] for key in now if key in before and before[key] == now[key]}
+    return BudgetSpec.model_validate({**now, **kept})
+
+
 def _with_confirmation(opened: RDBStorage, name: str) -> list[optuna.Study]:
     study = storage.load(opened, name)
     found = confirmation.find(opened, name)
@@ -159,11 +151,17 @@ def change(
         What is said about it then.
 
     Raises:
-        BadInput: there is no such study.
+        BadInput: there is no such study, or it is a confirmation, whose runs have another reason.
         StorageError: the storage failed.
     """
     study, *more = _with_confirmation(opened, name)
     with storage.told(opened.engine.url):
+        searched = study.user_attrs.get(confirmation.CONFIRMS)
+        if trials is not None and searched is not None:
+            raise BadInput(
+                f"study {name!r}: is the confirmation of {searched!r} and has no budget; expected "
+                "another top or seeds in [confirm] of the study file, and `hpo run` once more"
+            )
         if priority is not None:
             for each in (study, *more):
                 each.set_user_attr(PRIORITY, priority)

@@ -5,7 +5,6 @@ or `hpo.patience` is at an end. So each must come to the same if the server had 
 the answer was lost.
 """
 
-import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +31,6 @@ _LASTING = (
     "no password supplied", "is not permitted to log in", "does not support ssl",
     "invalid connection option", "certificate",
 )  # fmt: skip
-_ends: list[float] = []  # when the latest outage was over, by the monotonic clock
 _REPEATED: ContextVar[bool] = ContextVar("repeated", default=False)
 
 
@@ -55,11 +53,6 @@ def is_outage(error: BaseException) -> bool:
 def is_repetition() -> bool:
     """Say whether what is done now may have been done before, by a transaction without answer."""
     return _REPEATED.get()
-
-
-def since_outage() -> float:
-    """Return how many seconds ago the latest outage was over; infinity if there was none."""
-    return time.monotonic() - _ends[0] if _ends else math.inf
 
 
 @contextmanager
@@ -86,11 +79,9 @@ def persisting(work: Callable[[], _T]) -> _T:
     with within(end), ExitStack() as stack:
         while True:
             try:
-                done = work()
-                if is_repetition():
-                    _ends[:] = [time.monotonic()]
-                return done
+                return work()
             except (SQLAlchemyError, StorageInternalError) as error:
+                end = min(end, deadline())  # the process may have been asked to go
                 if time.monotonic() + pause > end or not is_outage(error):
                     raise
             time.sleep(pause * random.uniform(0.5, 1.0))

@@ -31,6 +31,7 @@ class Plan:
         joins: the specification is the stored one; who merely joins changes none of it.
         alone: the process is there for this, and may be ended with it.
         confirms: the study that this one is the confirmation of.
+        priority: that the study is to get; None leaves it as it is.
     """
 
     file: StudyFile
@@ -44,6 +45,7 @@ class Plan:
     joins: bool = False
     alone: bool = False
     confirms: str | None = None
+    priority: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -83,9 +85,9 @@ def plan_from_storage(
 
     Raises:
         BadInput: there is no such study.
-        StorageError: the storage cannot be read.
+        StorageError: the storage cannot be read, or not be worked on by this role.
     """
-    there = opened or storage.open_storage(storage_url, create=False)
+    there = opened or storage.open_for_work(storage_url, create=False)
     with storage.told(there.engine.url):
         study = storage.load(there, name)
         stored = Path(str(study.user_attrs.get(storage.DATA, "")))

@@ -16,14 +16,15 @@ from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo import confirmation, storage, workers
+from hpo import confirmation, refusals, storage, workers
 from hpo.errors import HandedBack, HpoError, StorageError, StudyFailed, UnknownVersion
 from hpo.keeper import in_haste
 from hpo.leases import Supply, TicketView, supplies
-from hpo.orders import priority_of, refused, state_of
+from hpo.orders import priority_of, state_of
 from hpo.presence import Presence
 from hpo.progress import Progress
 from hpo.signals import Stop
+from hpo.spec import StudySpec
 from hpo.worker import Turned, Worker
 from hpo.workers import is_gone
 
@@ -136,13 +137,13 @@ class Pool:
             try:
                 spec = storage.spec_of(name, attrs)
             except UnknownVersion as error:
-                self._refuse(name, str(error))
+                self._refuse(name, error)
                 continue
             supply = there.get(attrs[storage.ID], Supply(0, None, []))
             confirmed = spec.confirm is None or confirmation.covers(
                 studies.get(confirmation.name_of(name)), supply.issued
             )
-            found = self._candidate(place, name, attrs, spec.budget.trials, supply)
+            found = self._candidate(place, name, attrs, _limit(spec), supply)
             if self._over.get(name) != found.seen and (found.has_work or not confirmed):
                 yield found
 
@@ -180,9 +181,9 @@ class Pool:
         except (StorageError, SQLAlchemyError, OptunaError, HandedBack):
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one study is not the others'
-            self._refuse(name, _told(error))
+            self._refuse(name, error)
             return None
-        refused(self._opened, name, None)
+        refusals.withdraw(self._opened, name)
         self._workers[name] = worker
         return worker
 
@@ -209,7 +210,7 @@ class Pool:
         except (HpoError, SQLAlchemyError, OptunaError):
             raise
         except Exception as error:  # noqa: BLE001 - a plug-in's, say; others may not have that fault
-            self._refuse(name, _told(error))
+            self._refuse(name, error)
             self._drop(name)
             return "paused"
         if turned == "over":
@@ -218,11 +219,13 @@ class Pool:
             self._drop(name)
         return turned
 
-    def _refuse(self, name: str, why: str) -> None:
-        self._progress.note(f"study {name!r} is left to others: {why}")
+    def _refuse(self, name: str, error: Exception) -> None:
+        self._stop.leave()  # or what a signal raised would be the study's fault
+        why = refusals.told(error)
+        self._progress.note(f"study {name!r} is left to others for {_RETRY:.0f} s: {why}")
         self._refused[name] = time.monotonic() + _RETRY
         with suppress(SQLAlchemyError, OptunaError, KeyError, HpoError):
-            refused(self._opened, name, why)
+            refusals.refuse(self._opened, name, error, _RETRY)
 
     def _drop(self, name: str) -> None:
         """Give back what a study takes in memory."""
@@ -238,10 +241,13 @@ class Pool:
             time.sleep(0.2)
 
 
+def _limit(spec: StudySpec) -> int | None:
+    """Return how many tickets a study has at most; None where that is not known from outside."""
+    points: Any = spec.strategy_options.get("points") if spec.strategy == "points" else None
+    limits = (spec.budget.trials, None if points is None else len(points))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def _is_lost(ticket: TicketView) -> bool:
     """Say whether whoever holds a ticket is gone: by its lease, or since we see that it is."""
     return (ticket.lease or 0.0) < 0 or is_gone(ticket.worker or "")
-
-
-def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, HpoError) else f"{type(error).__name__}: {error}"

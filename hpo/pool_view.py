@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, and_, func, literal, select
 
-from hpo import presence, storage, workers
+from hpo import presence, refusals, storage, workers
 from hpo.leases import CLOCK, HELD, TICKETS
-from hpo.orders import REFUSED, refusal
 from hpo.outages import persisting
+from hpo.refusals import Refusal
 from hpo.transactions import reading
 from hpo.trials import RUN
 
@@ -54,7 +55,7 @@ class WorkerView:
     since: float | None = None
     idle: float | None = None
     lease: float | None = None
-    refused: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -72,6 +73,11 @@ class WorkerView:
         """That machine among all of its name."""
         return workers.machine(self.worker)
 
+    def may_serve(self, study: str) -> bool:
+        """Say whether it is there and takes trials of a study, as far as that is known."""
+        is_there = self.doing != "lost" and study not in self.refused
+        return is_there and self.serves in {None, study}
+
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         known = asdict(self)
@@ -85,22 +91,33 @@ def list_workers(storage_url: str) -> list[WorkerView]:
         StorageError: the storage cannot be read.
     """
     opened = storage.open_storage(storage_url, create=False, wait=_LOOK)
+    found = read_workers(opened)
+    opened.engine.dispose()
+    return found
 
-    def read() -> tuple[list[WorkerView], list[WorkerView], dict[str, dict[str, str]]]:
+
+def read_workers(opened: RDBStorage) -> list[WorkerView]:
+    """Read who works for a storage that is open, as `list_workers` does.
+
+    Raises:
+        StorageError: the storage cannot be read.
+    """
+
+    def read() -> tuple[list[WorkerView], list[Mapping[str, Any]], dict[str, dict[str, Refusal]]]:
         with reading(), opened.engine.begin() as connection:
-            return _holders(connection), _present(connection), _refusals(connection)
+            return _holders(connection), presence.rows(connection), _refusals(connection)
 
     with storage.told(opened.engine.url):
-        holders, present, refusals = persisting(read)
-    opened.engine.dispose()
-    serves = {each.worker: each.serves for each in present}
+        holders, rows, refused = persisting(read)
+    present = _present(rows)
+    serves = {row["worker"]: row["study"] for row in rows}  # of those who are long at work, too
     found = [
         *(replace(each, serves=serves.get(each.worker)) for each in holders),
         *(each for each in present if each.worker not in {holder.worker for holder in holders}),
     ]
     ranks: tuple[Doing, ...] = ("at work", "waiting", "lost")
     return [
-        each if each.serves else replace(each, refused=refusals.get(each.machine, {}))
+        each if each.serves else replace(each, refused=refused.get(each.machine, {}))
         for each in sorted(found, key=lambda each: (ranks.index(each.doing), each.worker))
     ]
 
@@ -145,9 +162,9 @@ def _holder(row: Any) -> WorkerView:
     )
 
 
-def _present(connection: Connection) -> list[WorkerView]:
+def _present(rows: list[Mapping[str, Any]]) -> list[WorkerView]:
     found = []
-    for row in presence.rows(connection):
+    for row in rows:
         is_idle = row["idle_since"] is not None
         is_lost = workers.is_gone(row["worker"]) or (is_idle and row["seen"] > presence.LOST)
         if not (is_idle or is_lost) and row["seen"] > presence.LOST:
@@ -165,17 +182,19 @@ def _present(connection: Connection) -> list[WorkerView]:
     return found
 
 
-def _refusals(connection: Connection) -> dict[str, dict[str, str]]:
+def _refusals(connection: Connection) -> dict[str, dict[str, Refusal]]:
     """Return machine -> study -> why it cannot be served there."""
     rows = connection.execute(
         select(_STUDIES.c.study_name, _STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json)
         .join(_STUDIES, _STUDIES.c.study_id == _STUDY_ATTRS.c.study_id)
-        .where(func.substr(_STUDY_ATTRS.c.key, 1, len(REFUSED)) == REFUSED)
+        .where(func.substr(_STUDY_ATTRS.c.key, 1, len(refusals.KEY)) == refusals.KEY)
         .order_by(_STUDIES.c.study_id)
     )
-    found: dict[str, dict[str, str]] = {}
+    now = connection.scalar(select(CLOCK[connection.dialect.name])) or 0.0
+    found: dict[str, dict[str, Refusal]] = {}
     for row in rows:
-        why = refusal(json.loads(row.value_json))
-        if why is not None:
-            found.setdefault(row.key.removeprefix(REFUSED), {})[row.study_name] = why
+        refusal = refusals.parse(json.loads(row.value_json), now)
+        if refusal is not None:
+            machine = row.key.removeprefix(refusals.KEY)
+            found.setdefault(machine, {})[row.study_name] = refusal
     return found

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
 
-from hpo.answers import Connection, limit_waiting
+from hpo.answers import LEAST, Connection, limit_waiting
 from hpo.errors import StorageError
 
 PASSWORD_FILE = "HPO_STORAGE_PASSWORD_FILE"  # noqa: S105 - the name of a variable
@@ -25,10 +25,10 @@ IDLE = 3.0  # seconds after which the last one is closed, too: a training may ta
 _used: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()  # when one was last given back
 
 
-def with_password(url: URL) -> URL:
-    """Return a URL with the password of the file that `HPO_STORAGE_PASSWORD_FILE` names.
+def password_of(url: URL) -> str | None:
+    """Return the password of the file that `HPO_STORAGE_PASSWORD_FILE` names, if it is to be used.
 
-    A URL that says how to get in keeps its own; where neither does, libpq asks `PGPASSWORD`,
+    A URL that says how to get in has its own; where neither does, libpq asks `PGPASSWORD`,
     `PGPASSFILE` and `~/.pgpass`. Others may read the file: the secrets of Docker and Kubernetes
     are open to all within a container.
 
@@ -37,7 +37,7 @@ def with_password(url: URL) -> URL:
     """
     named = os.environ.get(PASSWORD_FILE)
     if not named or url.password is not None or {"password", "passfile"} & set(url.query):
-        return url
+        return None
     expected = "expected the path of a file that holds the password, and nothing else"
     try:
         text = Path(named).read_text(encoding="utf-8")
@@ -53,7 +53,54 @@ def with_password(url: URL) -> URL:
     if not password or set(password) & set("\n\0"):
         found = "several lines" if password else "nothing"
         raise StorageError(f"{PASSWORD_FILE}: found {found} in {named}; {expected}")
-    return url.set(password=password)
+    return password
+
+
+def password_source(url: URL) -> str:
+    """Say in which place the password stands with which a URL is connected; empty if unknown.
+
+    The order is that of `password_of` and of libpq, whose file may also have no line for it:
+    https://www.postgresql.org/docs/current/libpq-envars.html
+    """
+    places = {
+        "in the URL": url.password is not None or "password" in url.query,
+        f"in the file of {PASSWORD_FILE}": "passfile" not in url.query
+        and bool(os.environ.get(PASSWORD_FILE)),
+        "": "service" in url.query or "PGSERVICE" in os.environ,  # it may be in the file of those
+        "in PGPASSWORD": bool(os.environ.get("PGPASSWORD")),
+        "in the passfile of the URL": "passfile" in url.query,
+        "in the file of PGPASSFILE": bool(os.environ.get("PGPASSFILE")),
+        "in ~/.pgpass": Path("~/.pgpass").expanduser().exists(),
+    }
+    return next((place for place, is_there in places.items() if is_there), "")
+
+
+def explained(text: str, url: URL) -> str:
+    """Return an error of the server's; where it is about a password, with the place of that."""
+    source = password_source(url)
+    if "password authentication failed" in text and source:
+        return f"{text}; the password was found {source}"
+    if "no password supplied" in text:
+        found = f"found none {source}; " if source else ""
+        return f"{text}; {found}expected one in {PASSWORD_FILE}, PGPASSWORD, PGPASSFILE or the URL"
+    return text
+
+
+def connect_timeout(url: URL) -> int | None:
+    """Return the seconds that a URL gives to a connection; None if it gives none, 0 is no limit.
+
+    Raises:
+        StorageError: it is no whole number.
+    """
+    given = url.normalized_query.get("connect_timeout")
+    if given is None:
+        return None
+    try:
+        return max(0, int(given[-1]))
+    except ValueError:
+        raise StorageError(
+            f"storage: found connect_timeout={given[-1]!r}; expected whole seconds"
+        ) from None
 
 
 def connect_args(url: URL, silence: float = SILENCE) -> dict[str, Any]:
@@ -63,10 +110,15 @@ def connect_args(url: URL, silence: float = SILENCE) -> dict[str, Any]:
         url: of the database.
         silence: seconds after which a server that says nothing, over a link that lets everything
             vanish, counts as gone.
+
+    Raises:
+        StorageError: there is no password in the file that should hold it, or the URL gives a
+            limit that is no number.
     """
+    connect_timeout(url)
     query = url.normalized_query
-    answers = {
-        "connect_timeout": max(2, round(silence / 3)),  # 1 is taken for 2
+    answers: dict[str, Any] = {
+        "connect_timeout": max(round(LEAST), round(silence / 3)),
         "keepalives_idle": max(1, round(silence / 2)),
         "keepalives_interval": max(1, round(silence / 6)),
         "keepalives_count": 3,
@@ -75,6 +127,9 @@ def connect_args(url: URL, silence: float = SILENCE) -> dict[str, Any]:
     ours = {name: value for name, value in answers.items() if name not in query}
     options = (*query.get("options", ()), "-c timezone=UTC", _NOT_FOR_EVER)
     limit_waiting()
+    password = password_of(url)
+    if password is not None:  # not in the URL: that one is shown, and says whence it came
+        ours["password"] = password
     return {**ours, "options": " ".join(options), "connection_factory": Connection}
 
 

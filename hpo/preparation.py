@@ -44,6 +44,8 @@ class Prepared:
         load: reads what takes a while, the data first.
         gpus: returns the GPUs that it can use here, as `CUDA_VISIBLE_DEVICES` names them.
         baseline: the default configuration, which takes one of the trials.
+        remarks: returns what the file may say and hardly means.
+        remarks_here: returns what the device of this process will not do as one would think.
     """
 
     runner: Runner
@@ -51,6 +53,8 @@ class Prepared:
     load: Callable[[], Facts]
     gpus: Callable[[], list[str]] = list
     baseline: Mapping[str, Scalar] | None = None
+    remarks: Callable[[], list[str]] = list
+    remarks_here: Callable[[], list[str]] = list
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -74,8 +78,9 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
         return _prepare_own(file, task, folder)
     # torch and transformers are imported for tasks that need them
     from hpo.check import check_names
-    from hpo.device import visible_gpus
+    from hpo.device import Device, visible_gpus
     from hpo.quiet import quieten
+    from hpo.remarks import about_device, remarks
     from hpo.search import TrainerRunner
     from hpo.workspace import Workspace
 
@@ -97,7 +102,16 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
         return Facts(agreed, data.notices)
 
     usual = _baseline(file.spec, strategy, workspace.task.published)
-    return Prepared(TrainerRunner(workspace), strategy, load, visible_gpus, usual)
+
+    def remarked() -> list[str]:
+        points = strategy.points(workspace.space, file.spec.seed)
+        return remarks(file.spec, strategy, None if points is None else len(points))
+
+    return Prepared(
+        TrainerRunner(workspace), strategy, load, visible_gpus, usual,
+        remarked,
+        lambda: about_device(file.spec, Device.here()),
+    )  # fmt: skip
 
 
 def _baseline(

@@ -6,7 +6,7 @@ written any more tells that its worker was lost; later on it is deleted by whoev
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -61,6 +61,12 @@ def rows(connection: Connection) -> list[Mapping[str, Any]]:
         .order_by(_T.worker)
     )
     return [dict(row) for row in found.mappings()]
+
+
+def forget(connection: Connection, studies: Sequence[str]) -> None:
+    """Delete what workers noted that serve certain studies only; who is there notes it again."""
+    if inspect(connection).has_table(TABLE):
+        connection.execute(delete(_TABLE).where(_T.study.in_(studies)))
 
 
 class Presence:

@@ -7,7 +7,7 @@ with does nothing but search: its `train` hands each trial to a `FineTuner` made
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from hpo.fine_tuning import Job, Outcome, drop_reporter, fine_tune
 from hpo.observer import Observer
 from hpo.recipe import Recipe
 from hpo.trial import Attempt, Draw, Result
+from hpo.trials import MISTAKES
 from hpo.workspace import Workspace
 
 
@@ -59,7 +60,7 @@ class TrainerRunner:
     def train(self, attempt: Attempt) -> Result:
         """Fine-tune with the parameters that were drawn."""
         resolved = recipe.resolve(self.workspace.spec, attempt.params)
-        attempt.store("recipe", _record(resolved))
+        attempt.store("recipe", recipe.as_record(resolved))
         job = self.workspace.job(resolved, attempt.folder)
         job = replace(job, earlier=attempt.earlier)
         outcome = _within_memory(job, attempt.reporter, attempt.store)
@@ -70,6 +71,7 @@ class TrainerRunner:
             "samples_per_second": outcome.samples_per_second,
             "peak_memory_bytes": outcome.peak_memory,
             "training_arguments": outcome.training_arguments,
+            **({} if outcome.mistakes is None else {MISTAKES: outcome.mistakes}),
         }
         value = outcome.best.metrics[self.objective.metric]
         return Result(value, outcome.evaluations, outcome.checkpoint, facts)
@@ -89,7 +91,7 @@ def _within_memory(job: Job, observer: Observer, store: Callable[[str, Any], Non
             raise
         # Stored: a retry of the trial, and whoever trains it again, needs it.
         store("out_of_memory", f"{error}; trained with half the batch, accumulated twice")
-        store("recipe", _record(smaller))
+        store("recipe", recipe.as_record(smaller))
     Device.here().free_memory()  # behind the handler: until then, the error holds its frames
     return fine_tune(replace(job, recipe=smaller), observer)
 
@@ -128,11 +130,3 @@ class _Searcher(Trainer):
     def train(self, resume_from_checkpoint: Any = None, trial: Any = None, **_: Any) -> None:  # type: ignore[override]
         """Run the trial; upstream reads the objective when this returns."""
         self.objective = self.fit(trial)
-
-
-def _record(resolved: Recipe) -> dict[str, Any]:
-    return {
-        **asdict(resolved),
-        "fine_tuning": resolved.fine_tuning.model_dump(mode="json"),
-        "training": dict(resolved.training),
-    }

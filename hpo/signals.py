@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from hpo.errors import HandedBack, StorageError
+from hpo.errors import HandedBack, StudyFailed
 
 _PREEMPTION = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -45,9 +45,10 @@ class Stop:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if isinstance(error, StorageError):
-            # What the signal raised in the midst of a transaction comes out of SQLAlchemy as a
-            # complaint about the state of a session; the transaction is undone or done.
+        if isinstance(error, Exception) and not isinstance(error, HandedBack | StudyFailed):
+            # What the signal raised comes out of others' code as anything: of SQLAlchemy as a
+            # complaint about the state of a session or an AssertionError (the transaction is undone
+            # or done), of what loads a model as one that cannot be loaded.
             self.leave()
 
     @contextmanager

@@ -28,7 +28,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from hpo import leases, postgresql, presence
+from hpo import leases, postgresql, presence, rights
 from hpo.binding import BindingStorage
 from hpo.errors import BadInput, HpoError, StorageError, StudyMismatch, UnknownVersion
 from hpo.filesystems import remote_kind
@@ -43,6 +43,7 @@ _LOOK_AGAIN = (0.05, 0.3)  # seconds between two attempts at the lock
 _PREFIX = "hpo:"  # of our attributes
 SPEC = f"{_PREFIX}spec"
 METRIC = "hpo:metric"
+METRIC_NAMES = "study:metric_names"  # Optuna's own
 NOTICES = "hpo:notices"
 DATA = "hpo:data"  # where the relative paths of the study file start, on the machine it came from
 POINTS = "hpo:points"  # how many a grid has
@@ -59,6 +60,7 @@ _STUDIES = models.StudyModel.__table__
 _STUDY_ATTRS = models.StudyUserAttributeModel.__table__
 _LAST_TABLE = "alembic_version"  # where it is, Optuna's others are, with their version
 _OURS = (leases.TABLE, presence.TABLE)  # beside Optuna's
+_NO_RIGHT = "42501"  # of PostgreSQL's codes
 _SCHEMA_LOCK = int.from_bytes(b"hpo:make")  # any number that no one else uses in the database
 
 
@@ -89,9 +91,22 @@ def open_storage(
     if parsed.get_backend_name() == "sqlite":
         with told(parsed, *_OPENING):
             return _open_sqlite(parsed, create=create)
-    with told(parsed, *_OPENING), patience(wait):
+    given = postgresql.connect_timeout(parsed) or 0
+    with told(parsed, *_OPENING), patience(max(wait, given)):
         silence = min(lease / 2, postgresql.SILENCE)
         return persisting(lambda: _open_postgresql(parsed, silence, create=create))
+
+
+def open_for_work(url: str, lease: float = LEASE, *, create: bool = True) -> BindingStorage:
+    """Connect to a storage to work on its studies, or to make some; see `open_storage`.
+
+    Raises:
+        StorageError: as there, and where the role may only read.
+    """
+    opened = open_storage(url, create=create, lease=lease)
+    with told(opened.engine.url):
+        persisting(lambda: rights.require_worker(opened.engine, shown(opened.engine.url)))
+    return opened
 
 
 def _parse(url: str) -> URL:
@@ -110,7 +125,7 @@ def _parse(url: str) -> URL:
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         # SQLAlchemy 2.1 takes a plain `postgresql://` for psycopg 3; psycopg2 is what we ship.
-        return postgresql.with_password(parsed.set(drivername="postgresql+psycopg2"))
+        return parsed.set(drivername="postgresql+psycopg2")
     if backend != "sqlite":
         raise StorageError(
             f"storage: found {backend}; expected sqlite:///path or postgresql://user@host/database"
@@ -121,8 +136,9 @@ def _parse(url: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """Return a storage URL for messages: without its password, and without its query."""
-    return url.set(query={}).render_as_string(hide_password=True)
+    """Return a storage URL for messages: without its password, its query and its driver."""
+    plain = url.set(drivername=url.get_backend_name(), query={})
+    return plain.render_as_string(hide_password=True)
 
 
 def without_password(url: str) -> str:
@@ -342,6 +358,10 @@ def _write_new(
     """Write what a study is; its specification comes last, and makes it one of ours."""
     if study.get_trials(deepcopy=False):
         raise StorageError(f"study {study.study_name!r}: exists, but was not made by hpo")
+    if METRIC in facts:
+        # As `set_metric_names` would, which warns that it is experimental: whoever shows the study
+        # by Optuna's means calls its objective by its name.
+        storage.set_study_system_attr(study._study_id, METRIC_NAMES, [facts[METRIC]])  # noqa: SLF001
     ours = {**facts, ID: uuid4().hex, DIGEST: spec.digest(), VERSIONS: _versions()}
     for key, value in {**ours, SPEC: spec.to_json()}.items():
         study.set_user_attr(key, value)
@@ -533,7 +553,13 @@ def told(url: URL, *also: type[Exception]) -> Iterator[None]:
         raise
     except raised as error:
         cause = getattr(error, "orig", None) or error.__cause__ or error
+        cause = getattr(cause, "orig", None) or cause  # of what Optuna wraps
         text = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-        for secret in filter(None, (url.password, url.query.get("password"))):
+        secrets = [url.password, url.query.get("password")]
+        with suppress(StorageError):
+            secrets.append(postgresql.password_of(url))
+        for secret in filter(None, secrets):
             text = text.replace(str(secret), "***")
-        raise StorageError(f"storage {shown(url)}: {text}") from None
+        if getattr(cause, "pgcode", None) == _NO_RIGHT:
+            text = f"{text}; {rights.ADVICE}"
+        raise StorageError(f"storage {shown(url)}: {postgresql.explained(text, url)}") from None

@@ -12,22 +12,14 @@ from uuid import uuid4
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, Engine, insert, text
 
-from hpo import leases, presence, storage, workers
+from hpo import rights, storage, workers
+from hpo.errors import StorageError
 from hpo.leases import STUDY_ID, Tickets, now
 
 _QUESTIONS = 20  # whose median is the round trip
 _RESERVED = 5  # connections that are left to people
 _STUDIES = models.StudyModel.__table__
 _ATTRS = models.StudyUserAttributeModel.__table__
-_WRITTEN = (  # by workers; `roles.sql` grants the same
-    "studies", "study_directions", "study_user_attributes", "study_system_attributes", "trials",
-    "trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
-    "trial_system_attributes", leases.TABLE,
-)  # fmt: skip
-_NEEDED = {
-    **dict.fromkeys(_WRITTEN, "SELECT, INSERT, UPDATE"),
-    presence.TABLE: "SELECT, INSERT, UPDATE, DELETE",
-}
 # Whose connections those of others are is hidden from a worker's role, but not of which database;
 # the server's own processes have none. Roles and databases may have limits too; -1 is none.
 _SPARE = """
@@ -101,7 +93,13 @@ def check(url: str) -> Findings:
     Raises:
         StorageError: it cannot be read, has no tables yet, or those of another version.
     """
-    opened = storage.open_storage(url, create=False, wait=5.0)
+    try:
+        opened = storage.open_storage(url, create=False, wait=5.0)
+    except StorageError as error:
+        if "nothing has been run" not in str(error):
+            raise
+        hint = "`hpo storage init` makes its tables, and so does whoever runs a study there"
+        raise StorageError(f"{error}. {hint}") from None
     engine = opened.engine
     with storage.told(engine.url):
         findings = Findings(
@@ -113,7 +111,7 @@ def check(url: str) -> Findings:
             doubt=storage.doubt(opened),
         )
         if engine.name == "postgresql":
-            findings.workers, findings.missing = _postgresql(engine)
+            findings.workers, findings.missing = _spare(engine), rights.missing(engine)
         if not findings.missing:
             findings.lease = _try_lease(engine)
     engine.dispose()
@@ -139,22 +137,9 @@ def _round_trip(engine: Engine) -> float:
     return statistics.median(took)
 
 
-def _postgresql(engine: Engine) -> tuple[int, list[str]]:
+def _spare(engine: Engine) -> int:
     with engine.connect() as connection:
-        spare = int(connection.scalar(text(_SPARE)) or 0) - _RESERVED
-        missing = [
-            f"{right} on {name}"
-            for name, rights in _NEEDED.items()
-            for right in rights.split(", ")
-            if not _may(connection, name, right)
-        ]
-    return max(0, spare), missing
-
-
-def _may(connection: Connection, name: str, right: str) -> bool:
-    # The answer is null where there is no such table: a worker goes on without the list of workers.
-    question = text("SELECT coalesce(has_table_privilege(to_regclass(:name), :right), true)")
-    return bool(connection.scalar(question, {"name": name, "right": right}))
+        return max(0, int(connection.scalar(text(_SPARE)) or 0) - _RESERVED)
 
 
 def _try_lease(engine: Engine) -> bool:
@@ -172,7 +157,7 @@ def _try_lease(engine: Engine) -> bool:
         tickets = Tickets(_Within(connection), number, worker=workers.here())  # type: ignore[arg-type]
         tickets.issue([None])
         ticket = tickets.claim(1)
-        done = ticket is not None and tickets.renew(ticket) and tickets.settle(ticket)
+        done = ticket is not None and tickets.renew(ticket) is not None and tickets.settle(ticket)
         all_of_it.rollback()
     return done
 

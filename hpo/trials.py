@@ -1,15 +1,18 @@
 """A finished trial as everything that reads a study sees it: read-only, without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from hpo.leases import HELD, TicketView
+
 HANDED_BACK = "handed back"  # by a process that was asked to go
-ABANDONED = "abandoned"  # by a process that died
-UNCHARGED = {HANDED_BACK, ABANDONED, None}
+ABANDONED = "abandoned"  # by a process that died, or was held up
+STORAGE_AWAY = "storage away"  # for longer than the lease; its process lived to say so
+UNCHARGED = {HANDED_BACK, ABANDONED, STORAGE_AWAY, None}
 """Reasons for which a trial ended without an outcome: another one continues it.
 
 None is that of a second Ctrl-C which came while upstream had the word.
@@ -34,6 +37,7 @@ By the database's clock, like `at` of `RUN`.
 FIRST_STEP = "first_step"  # behind 0, where an earlier attempt was resumed
 CHECKPOINT = "checkpoint"  # relative to the folder of the study
 REASON = "reason"
+MISTAKES = "mistakes"  # what its best evaluation got wrong, without texts; see `hpo.mistakes`
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class TrialResult:
         checkpoint: where the weights of the best evaluation are; None once they are deleted.
         counts: whether it counts against the budget.
         record: everything else that is stored: recipe, device, peak memory, …
+        until: of one whose worker is gone while Optuna has it running: when it last made progress,
+            in seconds since 1970 by the database's clock.
     """
 
     number: int
@@ -68,9 +74,10 @@ class TrialResult:
     checkpoint: str | None
     counts: bool
     record: dict[str, Any]
+    until: float | None = None
 
     @classmethod
-    def of(cls, trial: FrozenTrial) -> "TrialResult":
+    def of(cls, trial: FrozenTrial, until: float | None = None) -> "TrialResult":
         """Read a trial of Optuna's."""
         attrs, reported = trial.user_attrs, trial.intermediate_values
         return cls(
@@ -87,6 +94,7 @@ class TrialResult:
             checkpoint=_below(run_of(trial).get("output"), attrs.get(CHECKPOINT)),
             counts=has_outcome(trial),
             record={name: attrs[name] for name in sorted(attrs) if name not in _FIELDS},
+            until=until,
         )
 
 
@@ -139,24 +147,60 @@ def latest_attempts(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return list(latest.values())
 
 
-def wall_seconds(trials: Sequence[FrozenTrial], now: float) -> float:
+def left_behind(
+    trials: Sequence[FrozenTrial], tickets: Sequence[TicketView], now: float
+) -> dict[int, float]:
+    """Return when trials last made progress that nobody runs, though Optuna has them running.
+
+    Args:
+        trials: of a study.
+        tickets: of the study, at least those that are held.
+        now: seconds since 1970 by the database's clock, when the tickets were read.
+
+    Returns:
+        Number of a trial -> seconds since 1970 by that clock.
+    """
+    held = {each.number: each for each in tickets if each.state == HELD}
+    found = {}
+    for trial in trials:
+        run = run_of(trial)
+        if trial.state != TrialState.RUNNING or "at" not in run or "ticket" not in run:
+            continue
+        ticket = held.get(run["ticket"])
+        if ticket is not None and ticket.epoch != run.get("epoch", ticket.epoch):
+            ticket = None  # somebody took it over
+        if ticket is None:
+            evaluations = trial.user_attrs.get("evaluations", [])
+            found[trial.number] = run["at"] + max(
+                (each["seconds"] for each in evaluations), default=0
+            )
+        elif ticket.lease is not None and ticket.lease < 0:
+            found[trial.number] = max(run["at"], now - (ticket.idle or 0.0))
+    return found
+
+
+def wall_seconds(
+    trials: Sequence[FrozenTrial], now: float, until: Mapping[int, float] | None = None
+) -> float:
     """Return the wall clock from a study's first trial on, without the time in which none ran.
 
     Args:
         trials: of the study.
         now: seconds since 1970 by the database's clock, as the starts of trials are: those of
             workers may differ.
+        until: when those ran last that were left behind.
     """
     spans = []
     for trial in trials:
         if trial.datetime_start is not None:
             start = run_of(trial).get("at", trial.datetime_start.timestamp())
-            end = start + active_seconds(trial) if trial.state.is_finished() else now
+            running = (until or {}).get(trial.number, now)
+            end = start + active_seconds(trial) if trial.state.is_finished() else running
             spans.append((start, end))
-    total, until = 0.0, float("-inf")
+    total, covered = 0.0, float("-inf")
     for start, end in sorted(spans):
-        total += max(0.0, end - max(start, until))
-        until = max(until, end)
+        total += max(0.0, end - max(start, covered))
+        covered = max(covered, end)
     return total
 
 

@@ -1,5 +1,6 @@
 """One turn of a worker: a claimed ticket, up to its outcome or to whoever claims it next."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,13 +10,17 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
 
+from hpo import workers
 from hpo.binding import Binding, BindingStorage, Held
-from hpo.errors import HandedBack, LeaseLost, StorageError
+from hpo.errors import HandedBack, LeaseLost, StorageError, Untold
 from hpo.evaluations import Evaluation
 from hpo.keeper import Keeper, Patience, in_haste
 from hpo.leases import LEASE, STUDY_ID, Ticket, Tickets
 from hpo.orders import OrderBook
+from hpo.outages import is_outage
+from hpo.patience import leaving
 from hpo.progress import Progress
 from hpo.pruning import make_pruner
 from hpo.signals import Stop
@@ -32,8 +37,12 @@ from hpo.trials import (
     attempts_of,
     has_outcome,
     params_of,
+    run_of,
 )
 from hpo.warm_start import EarlierStudy
+
+_HEARING = 0.5  # of a lease; twice as long as whoever was cut off takes to say that it lives
+_LISTEN = 0.5  # seconds between two looks whether it did, at most
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class Terms:
         start: configurations that are tried first; what one leaves out, the strategy chooses.
         prune: when trials are given up.
         stop: when the study has plateaued.
+        default: a configuration that keeps its weights, however it scores: `hpo test` compares with
+            it. None where there is none, or a confirmation trains it again.
     """
 
     seed: int
@@ -59,6 +70,7 @@ class Terms:
     start: Sequence[Mapping[str, Any]] = ()
     prune: PruneSpec = field(default_factory=PruneSpec)
     stop: StopSpec | None = None
+    default: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +159,10 @@ class Turn:
             HandedBack, KeyboardInterrupt: a signal; whoever claims the ticket continues.
             StorageError: the study was deleted.
         """
+        with leaving(self.work.stop.requested):
+            return self._take()
+
+    def _take(self) -> Outcome | None:
         work, ticket = self.work, self.ticket
         try:
             with self.keeper:  # from here on: to end the trial before may take long
@@ -154,11 +170,13 @@ class Turn:
         except LeaseLost as lost:
             if not work.is_there():
                 raise work.deleted() from lost
-            work.progress.note(f"{lost}; its result is dropped, the next ticket is taken")
-            work.tickets.hand_back(ticket)  # nobody's, if the database was away: no one died
+            self._step_back(lost)
             return None
+        except Untold as untold:
+            self._leave_untold(str(untold))
+            raise
         except (HandedBack, KeyboardInterrupt):
-            work.tickets.hand_back(ticket)
+            self._hand_back()
             work.stop.leave()
             if self.keeper.recalled:
                 return None
@@ -166,6 +184,43 @@ class Turn:
         except Exception:  # of the database, or a fault of a strategy: the trial is not to blame
             in_haste(lambda: work.tickets.hand_back(ticket))
             raise
+
+    def _hand_back(self) -> None:
+        try:
+            self.work.tickets.hand_back(self.ticket)
+        except SQLAlchemyError as error:
+            if not (self.work.stop.requested() and is_outage(error)):
+                raise
+            self._leave_untold("the trial is saved")
+
+    def _leave_untold(self, what: str) -> None:
+        """Say what becomes of a trial that could not be handed back, and leave.
+
+        Raises:
+            HandedBack, KeyboardInterrupt: what the process was asked to.
+        """
+        self.work.progress.note(
+            f"{what}; the storage is away: the lease of ticket {self.ticket.number} ends by "
+            "itself, and whoever takes it then continues the trial"
+        )
+        self.work.stop.leave()
+
+    def _step_back(self, lost: LeaseLost) -> None:
+        """Say what was lost; no one died, and if nobody has the ticket yet, it is handed back."""
+        work = self.work
+        if not self.keeper.cut_off:
+            work.progress.note(f"{lost}; its result is dropped, the next ticket is taken")
+            work.tickets.hand_back(self.ticket)
+            return
+        goes_on = (
+            "whoever takes the ticket next continues the trial"
+            if self.keeper.step_back()
+            else "another worker has the ticket now, and continues the trial"
+        )
+        work.progress.note(
+            f"the storage did not answer until the lease of ticket {self.ticket.number} was over; "
+            f"{goes_on}"
+        )
 
     def _run(self) -> Outcome:
         work, ticket = self.work, self.ticket
@@ -191,8 +246,11 @@ class Turn:
         """
         work, trial_id = self.work, self.ticket.trial_id
         if trial_id is None:
+            self._hear_out(None)
             return None
         trial = work.cached.get_trial(trial_id)
+        if not has_outcome(trial):
+            self._hear_out(trial)
         if not trial.state.is_finished():
             value = _result(trial, work.runner.objective.metric)
             attrs: dict[str, Any] = {ENDED: self.ticket.progressed_at}
@@ -202,6 +260,22 @@ class Turn:
             with suppress(UpdateFinishedTrialError):
                 work.storage.conclude(Held(work.tickets, self.ticket), trial_id, values, attrs)
         return work.cached.get_trial(trial_id)
+
+    def _hear_out(self, previous: FrozenTrial | None) -> None:
+        """Before a trial fails for its dead workers, wait whether the latest says that it lives.
+
+        Raises:
+            HandedBack, KeyboardInterrupt: a signal.
+        """
+        worker = "" if previous is None else str(run_of(previous).get("worker", ""))
+        if not self.last or workers.is_gone(worker):
+            return
+        terms = self.work.terms
+        end = time.monotonic() + _HEARING * terms.lease
+        while self.last and time.monotonic() < end:
+            time.sleep(min(_LISTEN, _HEARING * terms.lease / 10))
+            self.work.stop.leave()
+            self.last = self.work.tickets.deaths(self.ticket) >= terms.budget.max_attempts
 
     def _binding(self, previous: FrozenTrial | None) -> Binding:
         tickets, runner = self.work.tickets, self.work.runner

@@ -20,8 +20,15 @@ class Watch(TrainerCallback):
     """Keeps the evaluations, the best weights and the last checkpoints; hears requests to stop."""
 
     def __init__(
-        self, objective: Objective, folder: Path, observer: Observer, *, classes: int
+        self,
+        objective: Objective,
+        folder: Path,
+        observer: Observer,
+        *,
+        classes: int,
+        share: float = 1.0,
     ) -> None:
+        self.share = share
         self.objective = objective
         self.folder = folder
         self.observer = observer
@@ -49,6 +56,8 @@ class Watch(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         self.observer.stepped(state.global_step, state.max_steps)
+        if self.share < 1 and state.global_step >= max(1, round(self.share * state.max_steps)):
+            control.should_evaluate = control.should_training_stop = True
         # At the end of an epoch the evaluation comes first: a resume would never make up for it.
         if self.observer.asked_to_stop() and not _at_end_of_epoch(state):
             control.should_save = True
@@ -76,9 +85,14 @@ class Watch(TrainerCallback):
         latest = read_entry(state.log_history[-1])
         self._check(latest)
         self.evaluations.append(latest)
-        if self.objective.best(self.evaluations) is latest:
+        if self.is_best_now():
             control.should_save = True
         self.observer.evaluated(self.evaluations)
+
+    def is_best_now(self) -> bool:
+        """Say whether the latest evaluation is the best so far."""
+        latest = self.evaluations[-1:]
+        return bool(latest) and self.objective.best(self.evaluations) is latest[0]
 
     def _check(self, latest: Evaluation) -> None:
         if any(not math.isfinite(value) for value in latest.metrics.values()):

@@ -10,13 +10,16 @@ from functools import partial
 from typing import Literal, NoReturn
 
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from hpo import checkpoints, failures, others, plateau, storage
+from hpo import checkpoints, failures, notes, others, storage
+from hpo.candidates import key_of
+from hpo.ending import Standing, ending
 from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, DiskFull, StudyFailed
 from hpo.keeper import in_haste
 from hpo.leases import Ticket
 from hpo.orders import OrderBook, State
+from hpo.patience import LEAVING
 from hpo.presence import Presence
 from hpo.study import StudyView, view
 from hpo.transactions import waiting
@@ -28,11 +31,14 @@ from hpo.trials import (
     folder_of,
     has_outcome,
     latest_attempts,
+    left_behind,
+    params_of,
     wall_seconds,
 )
 from hpo.turn import Turn, Work
 
 _POLL = (0.05, 2.0)  # seconds between two looks at the tickets of others, where none is free
+_LAST_TRY = 1.0  # seconds in which to tell a storage that did not answer before
 _HASTE = 2.0  # seconds to hand a ticket back in, for a user who pressed Ctrl-C twice
 Turned = Literal["worked", "waits", "paused", "over"]
 _SAID: dict[State, str] = {
@@ -66,6 +72,7 @@ class Worker:
         self.pause = _POLL[0]
         self.waited_for = 0  # tickets of others
         self.before: set[int] = set()
+        self.answers = True  # the storage, when it was last told in haste
 
     def run(self) -> StudyView:
         """Run trials until no ticket is left.
@@ -82,7 +89,7 @@ class Worker:
             try:
                 self._take_turns(presence)
             finally:
-                in_haste(presence.leave)
+                in_haste(presence.leave, LEAVING if self.answers else _LAST_TRY)
             others.wait_for_leases(self.work)  # nobody else will, where hours ended the study
             self.finish()
             return self._conclude()
@@ -104,7 +111,8 @@ class Worker:
         """Raise a `StorageError` if the study is deleted meanwhile."""
         try:
             yield
-        except KeyError as error:  # that is what Optuna raises for what is no longer there
+        # What Optuna raises for what is no longer there, and a database for what refers to it.
+        except (KeyError, IntegrityError) as error:
             if self.work.is_there():
                 raise
             raise self.work.deleted() from error
@@ -162,17 +170,24 @@ class Worker:
             self._rest("waits")
 
     def finish(self) -> None:
-        """Leave nothing of the study behind that nobody needs."""
+        """Leave nothing of the study behind that nobody needs, and a note of what came of it."""
         others.end_trials_of_the_dead(self.work)
         self._clean_up()
+        notes.conclude(self.work.storage, self.study.study_name)
 
     def leave_in_haste(self) -> None:
         """Settle what is done and hand back the rest, if the database answers soon.
 
         A claim may have been granted whose answer never came.
         """
-        in_haste(self.settle)
-        in_haste(lambda: self.tickets.hand_back_of([self.tickets.worker]))
+        done = self.done
+
+        def tell() -> None:
+            if done is not None:
+                self.tickets.settle(done)  # whatever else the process is asked
+            self.tickets.hand_back_of([self.tickets.worker])
+
+        self.answers = in_haste(tell)
 
     def leave_at_once(self) -> None:
         """End the process, whatever it is doing: its user insists.
@@ -196,9 +211,9 @@ class Worker:
 
     def settle(self) -> None:
         """Settle the latest ticket, which is done with the next claim as a rule."""
-        done, self.done = self.done, None
-        if done is not None:
-            waiting(partial(self.tickets.settle, done), self.work.stop.leave)
+        if self.done is not None:
+            waiting(partial(self.tickets.settle, self.done), self.work.stop.leave)
+            self.done = None  # not before: a signal may cut it short, and who leaves settles it
 
     # ── tickets ──────────────────────────────────────────────────────────────────────────────────
 
@@ -224,21 +239,25 @@ class Worker:
         Raises:
             StudyFailed: too many trials failed.
         """
-        if self._is_stopped():
-            return True
-        budget = self.terms.budget
-        if self.failed or budget.max_failures is not None:
-            why = failures.hopeless(self._trials(), self.before, budget.max_failures)
-            if why is not None:
-                self._give_up(why)
-        if self._plateaued():
-            return True
-        if budget.hours is None:
+        self._hear()
+        standing = Standing(
+            self.state, self._trials, self._seconds, self.runner.objective.maximize, self.before
+        )
+        over = ending(standing, self.terms.budget, self.terms.stop, failed=self.failed)
+        if over is None:
             return False
-        return wall_seconds(self._trials(), self.tickets.now()) >= budget.hours * 3600
+        if over.kind == "failures":
+            self._give_up(over.why)
+        if over.why:
+            self.progress.note(over.why)
+        return True
 
-    def _is_stopped(self) -> bool:
-        """Look at what is said about the study, and say whether that ends it."""
+    def _seconds(self) -> float:
+        trials, left, now = self._trials(), self.tickets.open(None), self.tickets.now()
+        return wall_seconds(trials, now, left_behind(trials, left, now))
+
+    def _hear(self) -> None:
+        """Look at what is said about the study."""
         orders, before = self.orders.read(), self.state
         self.state = orders.state
         if orders.budget != self.terms.budget:
@@ -246,16 +265,6 @@ class Worker:
             self._issue()
         if self.state != before:
             self.progress.note(_SAID[self.state])
-        return self.state in {"stopped", "recalled"}
-
-    def _plateaued(self) -> bool:
-        if self.terms.stop is None:
-            return False
-        maximize = self.runner.objective.maximize
-        why = plateau.told(self._trials(), self.terms.stop, maximize=maximize)
-        if why is not None:
-            self.progress.note(why)
-        return why is not None
 
     def _look_for_more(self) -> Turned:
         """Say what to do where no ticket is free: others may die, or hand theirs back."""
@@ -319,7 +328,11 @@ class Worker:
         raise StudyFailed(f"study {final.name!r}: {why}", final.to_json())
 
     def _kept(self, best: list[FrozenTrial]) -> list[FrozenTrial]:
-        return self.work.strategy.kept(best, self.terms.keep_checkpoints)
+        kept = self.work.strategy.kept(best, self.terms.keep_checkpoints)
+        if self.terms.default is None:
+            return kept
+        wanted = key_of(self.terms.default)
+        return kept + [each for each in best if key_of(params_of(each)) == wanted][:1]
 
     def _clean_up(self) -> None:
         """Keep the weights of the best trials and what unfinished ones resume from."""
