@@ -7,4 +7,13 @@ session, so it imports for all.
 import multiprocessing
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["hpo.worker", "hpo.check", "hpo.run", "tests.studies_made"])
+FORKS.set_forkserver_preload(
+    [
+        "hpo.worker",
+        "hpo.check",
+        "hpo.run",
+        "hpo.dashboard.serving",
+        "optuna_dashboard",
+        "tests.studies_made",
+    ]
+)

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -130,7 +131,7 @@ class OwnServer(Server):
         account = account_of_server()
         if account:
             os.chown(folder, account["user"], account["group"])
-        port = _free_port()
+        port = free_port()
         chosen = _SETTINGS | {"port": port, "unix_socket_directories": folder} | settings
         text = "\n".join(f"{key} = '{value}'" for key, value in chosen.items())
         keeper = subprocess.Popen(
@@ -153,6 +154,8 @@ class OwnServer(Server):
     @override
     def stop(self) -> None:
         """End it, and delete its data."""
+        with suppress(OSError):  # a test may have failed while it was frozen
+            self.thaw()
         if self._keeper.returncode is None:
             self._keeper.communicate(timeout=PATIENCE)
         shutil.rmtree(self.folder, ignore_errors=True)  # where only its owner may delete it
@@ -165,6 +168,24 @@ class OwnServer(Server):
     def restart(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Restart it: `fast` ends all connections, `immediate` is a crash with recovery."""
         self.pg_ctl("restart", "-m", mode)
+
+    def freeze(self) -> None:
+        """Stop all its processes where they are: it accepts connections, and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        file = self.folder / "data" / "postmaster.pid"
+        first = int(file.read_text(encoding="ascii").splitlines()[0])
+        os.kill(first, number)  # before the others: it makes no new ones then
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended
+                fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+                if int(fields.split()[1]) == first:
+                    os.kill(int(stat.parent.name), number)
 
     def pg_ctl(self, *arguments: str) -> None:
         """Do to it what `pg_ctl` can do, such as `stop` and later `start`."""
@@ -215,7 +236,8 @@ def _make_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="hpo-pg-", dir=place)).resolve()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens at."""
     # Below those that systems give to outgoing connections: it must stay free over a restart.
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)

@@ -74,6 +74,34 @@ def test_a_lease_that_is_over(tickets_of: Callable[..., Tickets]) -> None:
     assert not next_.renew(new)
 
 
+def test_who_lives_was_not_dead(tickets_of: Callable[..., Tickets]) -> None:
+    """A lease that was over counts as a death until its holder says otherwise; twice is as once."""
+    late, next_ = tickets_of("late", lease=-1.0), tickets_of("next", lease=-1.0)
+    late.issue([None])
+    old, new = claimed(late), claimed(next_)
+    assert (new.deaths, next_.deaths(new)) == (1, 1)
+    assert [late.hand_back_late(old) for _ in range(2)] == [False, False]
+    assert next_.deaths(new) == 0
+    renewed = next_.renew(new)
+    assert renewed is not None
+    assert renewed.deaths == 0
+    third = claimed(tickets_of("third"))
+    assert (third.epoch, third.deaths) == (3, 1)
+    assert not late.hand_back_late(old)  # that one is not of its lease
+    assert late.deaths(third) == 1
+    assert not next_.hand_back_late(renewed)
+    assert late.deaths(third) == 0
+
+
+def test_who_lives_hands_back(tickets_of: Callable[..., Tickets]) -> None:
+    """Where nobody took the ticket over, it is free at once, and nobody died."""
+    late = tickets_of("late", lease=-1.0)
+    late.issue([None])
+    assert late.hand_back_late(claimed(late))
+    assert late.view()[0].state == "waiting"
+    assert claimed(late).deaths == 0
+
+
 def test_handed_back(tickets_of: Callable[..., Tickets]) -> None:
     """It is claimed again at once, and nobody died."""
     tickets = tickets_of()

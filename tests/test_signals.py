@@ -1,11 +1,11 @@
-"""Signals: what a process that was forked from a worker does with them."""
+"""Signals: how they end a process, and what one that was forked from it does with them."""
 
 import os
 import signal
 
 import pytest
 
-from hpo.errors import HandedBack, HpoError, StorageError
+from hpo.errors import HandedBack, HpoError, ModelError, StorageError, StudyFailed
 from hpo.signals import Stop
 
 
@@ -40,27 +40,38 @@ def test_a_forked_child_does_not_leave_for_us() -> None:
 
 
 @pytest.mark.parametrize(
+    "fault",
+    [
+        StorageError("this session is in 'committed' state"),  # SQLAlchemy's, in a transaction
+        AssertionError(),  # the same, at the end of one
+        ModelError("cannot be loaded"),  # ours, of whatever loading one raises
+    ],
+)
+@pytest.mark.parametrize(
     ("number", "left"), [(signal.SIGTERM, HandedBack), (signal.SIGINT, KeyboardInterrupt)]
 )
-def test_a_session_that_a_signal_broke_is_no_fault_of_the_storage(
-    number: signal.Signals, left: type[BaseException]
+def test_what_a_signal_comes_out_as_is_nobodys_fault(
+    number: signal.Signals, left: type[BaseException], fault: Exception
 ) -> None:
-    """What is raised in the midst of a transaction comes out as a complaint about its state."""
+    """It is raised in the midst of others' code, which takes it for something else."""
 
     def break_off() -> None:
         with Stop():
             try:
                 os.kill(os.getpid(), number)
             except BaseException as error:
-                raise StorageError("this session is in 'committed' state") from error
+                raise fault from error
 
     with pytest.raises(left):
         break_off()
 
 
-@pytest.mark.parametrize("error", [StorageError("away"), HpoError("a fault")])
+@pytest.mark.parametrize(
+    "error",
+    [StorageError("away"), StudyFailed("none succeeded"), HandedBack("saved behind step 2")],
+)
 def test_other_errors_stay_what_they_are(error: HpoError) -> None:
-    """Nobody asked the process to stop, or what went wrong was no storage."""
+    """Nobody asked the process to stop, the study has failed for good, or it says how it left."""
 
     def fail() -> None:
         with Stop() as stop:

@@ -269,7 +269,12 @@ def test_unusable_storage_is_told_without_secrets(
     told = "".join(map(str, [caught.value, caught.value.__cause__, caught.value.args]))
     assert CANARY not in told
     if url.startswith("postgresql") and ":9/" in url:
-        assert "storage postgresql+psycopg2://" in told, "SQLAlchemy 2.1 takes psycopg 3"
+        assert "storage postgresql://" in told, "the driver is our business"
+
+
+def test_a_plain_url_is_of_the_driver_that_there_is() -> None:
+    """SQLAlchemy 2.1 takes psycopg 3 for it."""
+    assert storage._parse("postgresql://host/db").get_driver_name() == "psycopg2"
 
 
 @pytest.mark.parametrize(
@@ -288,6 +293,33 @@ def test_tables_of_another_optuna(url: str, version: str, advice: str, create: b
     with opened.engine.begin() as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == version
     opened.engine.dispose()
+
+
+@pytest.mark.parametrize(("least", "seconds"), [(5.0, 1), (0.1, 2)])
+def test_how_long_the_url_says_to_wait(
+    least: float, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a connection, and for no less and no more than that."""
+    monkeypatch.setattr("hpo.answers.LEAST", least)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/db?connect_timeout={seconds}"
+        with pytest.raises(StorageError, match=f"does not answer, .* given up after {seconds} s$"):
+            storage.open_storage(url, wait=0.1)
+
+
+def test_a_question_may_take_longer_than_a_connection(postgres: Server) -> None:
+    """The limit is not one of answers."""
+    url = postgres.new_database()
+    with opened(f"{url}?connect_timeout=1") as found, found.engine.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(1.2)"))
+    postgres.drop(url)
+
+
+@pytest.mark.parametrize("given", ["x", "1.5"])
+def test_a_limit_that_is_no_number(given: str) -> None:
+    """It is told, and the server is not asked."""
+    with pytest.raises(StorageError, match=r"found connect_timeout='.*'; expected whole seconds"):
+        storage.open_storage(f"postgresql://127.0.0.1:9/db?connect_timeout={given}")
 
 
 def test_a_server_that_never_answers() -> None:

@@ -14,6 +14,8 @@ from optuna.trial import TrialState, create_trial
 from hpo import storage
 from hpo.study import StudyView, list_studies, load_study, slug, view
 from hpo.trials import ABANDONED, HANDED_BACK
+from tests.report.studies import confirm, trial, url_of
+from tests.report.studies import make_study as make_reported
 from tests.studies_made import make_spec
 
 NAMES = st.text(min_size=1, max_size=200)
@@ -78,6 +80,20 @@ def test_studies_are_read_from_the_storage(tmp_path: Path) -> None:
     studies, unreadable = list_studies(url)
     assert ([study.name for study in studies], unreadable) == (["b", "a"], [])
     assert isinstance(load_study("a", url), StudyView)
+
+
+def test_the_list_has_what_was_confirmed(tmp_path: Path) -> None:
+    """The same as the study read by itself; nothing where a name merely looks like it."""
+    make_reported(tmp_path, [trial(0, 0.95), trial(1, 0.5)], name="films")
+    make_reported(tmp_path, [trial(0, 0.9)], name="other")
+    make_reported(tmp_path, [trial(0, 0.9)], name="other-confirm")
+    confirm(tmp_path, {(3e-4, 16, 3): [0.8, 0.9]})
+    found = {each.name: each for each in list_studies(url_of(tmp_path))[0]}
+    listed = found["films"].to_json()
+    assert listed["best"]["value"] == 0.95
+    assert listed["confirmation"]["candidates"][0]["mean"] == pytest.approx(0.85)
+    assert listed == load_study("films", url_of(tmp_path)).to_json()
+    assert [name for name, each in found.items() if each.confirmation] == ["films"]
 
 
 @given(NAMES)

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.containers import files
 from tests.faults.processes import PATIENCE
-from tests.postgres import OwnServer
+from tests.postgres import OwnServer, free_port
 
 # Binds what a service may write to, makes the rest read-only, and becomes the command.
 _CONFINED = """
@@ -57,7 +57,9 @@ class Services:
             (folder / name).mkdir()
         self._server = server
         self._variables = variables
+        self.port = free_port()  # what the dashboard's is here
         self._places = {
+            "8080": str(self.port),
             "/run/secrets": str(self.secrets), "/hpo/runs": str(folder / "runs"),
             "/hpo/cache": str(folder / "cache"), "/hpo/studies": str(folder / "studies"),
             "/var/lib/postgresql/data": str(folder / "database"),
@@ -86,6 +88,10 @@ class Services:
     def log(self, name: str) -> str:
         """Return what a process said on standard error."""
         return (self.folder / f"{name}.err").read_text(encoding="utf-8")
+
+    def said(self, name: str) -> str:
+        """Return what a process said on standard output."""
+        return (self.folder / f"{name}.out").read_text(encoding="utf-8")
 
     def _image_entry(self, service: Any) -> list[str]:
         assert service["image"] == "hpo:cpu"

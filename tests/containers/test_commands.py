@@ -6,6 +6,8 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import psycopg2
 import pytest
@@ -18,6 +20,7 @@ from tests.faults.processes import wait_until
 from tests.postgres import OwnServer, private_server
 
 OWNER, WORKER = "c4n4ry-owner", "c4n4ry-worker's"
+READER, DASHBOARD = "c4n4ry 'reader'", "c4n4ry-dashboard"
 STUDY = """
 task = "scripted"
 model = "none"
@@ -66,10 +69,28 @@ def services(tmp_path: Path, server: OwnServer, stage: Path) -> Services:
     path = os.pathsep.join([str(stage / "site"), *filter(None, sys.path)])
     variables = {scripted.STAGE: str(stage), "WRITABLE": str(stage), "PYTHONPATH": path}
     made = Services(folder, server, {**variables, "HF_HUB_OFFLINE": "1"})
-    for name, password in (("owner", OWNER), ("worker", WORKER)):
+    passwords = {"owner": OWNER, "worker": WORKER, "reader": READER, "dashboard": DASHBOARD}
+    for name, password in passwords.items():
         (made.secrets / name).write_text(f"{password}\n", encoding="utf-8")
     (folder / "studies" / "tiny.toml").write_text(STUDY, encoding="utf-8")
     return made
+
+
+def look_at_the_dashboard(services: Services) -> None:
+    """It is served, healthy, asks for its password, and ends when it is asked to."""
+    dashboard = services.start("dashboard")
+    wait_until(lambda: services.said("dashboard") or dashboard.poll(), "the dashboard")
+    assert services.health("dashboard") == 0, services.log("dashboard-health")
+    asked = f"http://localhost:{services.port}/api/studies"
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(asked)
+    request = Request(asked, headers={"Authorization": f"Bearer {DASHBOARD}"})
+    with urlopen(request) as reply:  # noqa: S310 - http
+        (study,) = json.load(reply)["study_summaries"]
+    assert study["study_name"] == NAME
+    dashboard.send_signal(signal.SIGTERM)
+    assert dashboard.wait(60) == 75
+    assert services.health("dashboard") != 0
 
 
 def test_from_nothing_to_a_best_trial(services: Services, server: OwnServer, stage: Path) -> None:
@@ -96,6 +117,7 @@ def test_from_nothing_to_a_best_trial(services: Services, server: OwnServer, sta
     administered = make_url(server.url).set(database="hpo").render_as_string()
     states = [trial.state.name for trial in trials_of(administered, NAME)]
     assert sorted(states) == ["COMPLETE"] * 4 + ["FAIL"] * 2, "two were handed back"
+    look_at_the_dashboard(services)
     best = json.loads(services.run("hpo", "best", NAME, "--json"))
     assert Path(best["best"]["checkpoint"]).is_relative_to(services.folder / "runs")
     again.send_signal(signal.SIGTERM)

@@ -46,7 +46,7 @@ def test_nothing_starts_without_passwords() -> None:
             files.filled_in(secret, {})
     assert "HPO_SECRETS=" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert {each["file"] for each in BOTH["secrets"].values()} == {
-        "./secrets/owner", "./secrets/worker",
+        f"./secrets/{name}" for name in ("owner", "worker", "reader", "dashboard")
     }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_no_password_stands_anywhere() -> None:
 def test_only_this_machine_reaches_a_port() -> None:
     """What is published is bound to the loopback interface."""
     ports = [port for service in BOTH["services"].values() for port in service.get("ports", [])]
-    assert ports == ["127.0.0.1:5432:5432"]
+    assert ports == ["127.0.0.1:5432:5432", "127.0.0.1:8080:8080"]
     assert not any("network_mode" in service for service in BOTH["services"].values())
 
 
@@ -94,7 +94,8 @@ def test_services_end_as_they_should(name: str) -> None:
     service = BOTH["services"][name]
     assert service["init"] is True
     if service["command"][0] != "worker":
-        assert service["restart"] == "no"
+        is_served = service["command"][0] == "dashboard"
+        assert service["restart"] == ("unless-stopped" if is_served else "no")
         return
     (grace,) = [int(word.removeprefix("--grace=")) for word in service["command"][1:]]
     assert files.seconds(service["stop_grace_period"]) >= grace + 10
@@ -113,9 +114,27 @@ def test_services_wait_for_what_they_need() -> None:
         "db": {},
         "tables": {"db": "service_healthy"},
         "roles": {"tables": "service_completed_successfully"},
-        "worker": roles, "worker-1": roles, "hpo": roles,
+        "worker": roles, "worker-1": roles, "hpo": roles, "dashboard": roles,
     }  # fmt: skip
     assert "healthcheck" in BOTH["services"]["db"]
+
+
+def test_the_dashboard_is_behind_a_password() -> None:
+    """It has a role that changes nothing, and none of the other passwords."""
+    service = BOTH["services"]["dashboard"]
+    assert service["environment"] == {
+        "HPO_STORAGE": "postgresql://hpo_reader@db/hpo",
+        "HPO_STORAGE_PASSWORD_FILE": "/run/secrets/reader",
+        "HPO_DASHBOARD_PASSWORD_FILE": "/run/secrets/dashboard",
+    }
+    assert service["secrets"] == ["reader", "dashboard"]
+    assert "--write" not in service["command"]
+    assert "volumes" not in service
+    moved = files.filled_in(COMPOSE_FILES["both"], {**SECRETS, "HPO_DASHBOARD_PORT": "9000"})
+    service = moved["services"]["dashboard"]
+    assert service["ports"] == ["127.0.0.1:9000:8080"]
+    names = [word.partition("=")[2] for word in service["command"] if "--allow-host" in word]
+    assert names == ["localhost:9000", "127.0.0.1:9000"], "as the browser is told"
 
 
 def test_each_gpu_has_a_worker() -> None:

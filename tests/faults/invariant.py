@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from hpo.spec import StudySpec
 
-UNCHARGED = {"handed back", "abandoned", None}
+UNCHARGED = {"handed back", "abandoned", "storage away", None}
 
 
 def told(stage: Path, event: str = "told") -> list[dict[str, Any]]:

@@ -142,9 +142,12 @@ def _arm() -> None:
     if os.environ.get(ELSEWHERE):
         workers._machine = lambda: ""
 
+    _around(Tickets, "issue_points", before="joining")
     _around(Tickets, "claim", after="claimed")
     _around(BindingStorage, "_create_new_trial", after="created")
     _around(Tickets, "renew", before="renewing")
+    _around(Tickets, "settle", before="settling")
+    _around(Tickets, "hand_back_late", before="stepping back")
     tell = BindingStorage.set_trial_state_values
 
     @functools.wraps(tell)

@@ -2,8 +2,8 @@
 
 A test writes `script.json` into the folder of HPO_TEST_STAGE: how many steps a training has, how
 long each lasts, whether it is evaluated after each, whether it tells what its process takes and
-when it takes its steps, and which faults befall which points. What happened is appended to
-`log.jsonl`.
+when it takes its steps, how many processes must have begun one before any goes on, and which faults
+befall which points. What happened is appended to `log.jsonl`.
 """
 
 import json
@@ -19,6 +19,7 @@ from hpo.errors import DiskFull, Diverged, HandedBack, OutOfMemory
 from hpo.evaluations import Evaluation
 from hpo.tasks import Direction
 from hpo.trial import Attempt, Result
+from tests.faults.invariant import told
 from tests.faults.vitals import vitals
 
 STAGE = "HPO_TEST_STAGE"
@@ -68,6 +69,9 @@ class Scripted:
         began = {"trial": number, "point": point, "step": step, "attempt": len(attempt.earlier)}
         record("began", **began, at=time.time())
         attempt.reporter.began(step, whole, found.damaged)
+        together = script.get("together")
+        while together and len({each["pid"] for each in told(stage(), "began")}) < together:
+            time.sleep(0.02)
         while step < script["steps"]:
             step += 1
             time.sleep(script["pause"])

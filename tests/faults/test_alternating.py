@@ -70,7 +70,7 @@ def serve(folder: Path, trials: int, kept: int) -> None:
     """Work on both studies in turns, in this process, until nothing is left."""
     url = f"sqlite:///{folder}/hpo.db"
     for plan in plans(folder, trials):
-        runner.submit(plan, None, Progress())
+        runner.submit(plan, Progress())
     runners: WeakSet[object] = WeakSet()
     begin = Worker.begin
 

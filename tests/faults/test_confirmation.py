@@ -3,10 +3,13 @@
 import signal
 from typing import Any
 
+import optuna
 import pytest
+from optuna.trial import create_trial
 
 from hpo import orders, storage
-from hpo.confirmation import COVERS
+from hpo.confirmation import CONFIRMS, CONFIRMS_ID, COVERS
+from hpo.spec import parse
 from hpo.study import StudyView, load_study
 from tests.faults.field import NAME, Field
 from tests.faults.invariant import check_invariant
@@ -36,6 +39,10 @@ def test_the_luck_of_a_search_is_seen(field: Field) -> None:
     assert ended.code == 0, ended.stderr
     study = confirmed(field, 0, 4, 5)
     found = study.confirmation
+    opened = storage.open_storage(field.url)
+    whose = storage.load(opened, CONFIRM).user_attrs[CONFIRMS_ID]
+    assert whose == storage.load(opened, NAME).user_attrs[storage.ID]
+    opened.engine.dispose()
     assert study.best is not None
     assert found is not None
     assert found.winner is not None
@@ -154,3 +161,85 @@ def test_a_stopped_search_is_not_confirmed(field: Field) -> None:
     field.finish(code=5)
     assert storage.study_names(opened) == [NAME]
     opened.engine.dispose()
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({}, "exists, and is not the confirmation of 'field'"),
+        ({CONFIRMS: NAME}, "is the confirmation of an earlier study 'field', which is gone"),
+    ],
+    ids=["somebody's", "left over"],
+)
+def test_a_name_that_is_taken_is_told_before_anything_is_spent(
+    field: Field, command: str, facts: dict[str, Any], why: str
+) -> None:
+    """A study of the user's, or what an earlier study has left: nothing is trained, or made."""
+    opened = storage.open_storage(field.url)
+    storage.create_or_attach(
+        opened, CONFIRM, parse(field.document(), "study.toml"), direction="maximize",
+        facts={storage.METRIC: "score"}, first=facts,
+    )  # fmt: skip
+    file = field.write(**{"confirm.top": 2, "confirm.seeds": 2})
+    ended = field.start(command, str(file), "--name", NAME).end()
+    assert ended.code == 3, ended.stderr
+    said = " ".join(ended.stderr.split())
+    assert f"study '{CONFIRM}': {why}" in said
+    assert f"`hpo delete {CONFIRM}`" in said
+    assert storage.study_names(opened) == [CONFIRM]
+    assert field.log("began") == []
+    opened.engine.dispose()
+
+
+@pytest.mark.parametrize("command", ["run", "worker"])
+def test_a_confirmation_that_was_not_made_to_its_end_is_made_by_the_next(
+    field: Field, command: str
+) -> None:
+    """It is there before it says whose it is: its maker is at that, or was killed over it."""
+    opened = storage.open_storage(field.url)
+    optuna.create_study(storage=opened, study_name=CONFIRM, direction="maximize")
+    opened.remove_session()
+    opened.engine.dispose()
+    file = field.write(**{"confirm.top": 2, "confirm.seeds": 2})
+    if command == "run":
+        ended = field.run(file).end()
+        assert ended.code == 0, ended.stderr
+    else:
+        assert field.start("submit", str(file), "--name", NAME).end().code == 0
+        pool = field.start("worker")
+        field.wait_for("told", 6 + 4)
+        pool.send(signal.SIGTERM)
+        assert pool.end().code == 75
+    confirmed(field, 4, 5)
+
+
+def test_a_study_without_hpo_is_no_confirmation(field: Field) -> None:
+    """It has trials, and says nothing of us."""
+    opened = storage.open_storage(field.url)
+    optuna.create_study(storage=opened, study_name=CONFIRM).add_trial(create_trial(value=1.0))
+    opened.remove_session()
+    opened.engine.dispose()
+    file = field.write(**{"confirm.top": 2, "confirm.seeds": 2})
+    ended = field.run(file).end()
+    assert ended.code == 3
+    assert "is not the confirmation of 'field'" in " ".join(ended.stderr.split())
+    assert field.log("began") == []
+
+
+def test_a_name_that_is_taken_meanwhile_costs_the_search_nothing(field: Field) -> None:
+    """It has its result, and says what keeps it from being confirmed."""
+    field.script(steps=12)
+    file = field.write(**{"confirm.top": 2, "confirm.seeds": 2})
+    running = field.run(file)
+    field.wait_for("began", 2)
+    opened = storage.open_storage(field.url)
+    storage.create_or_attach(
+        opened, CONFIRM, parse(field.document(), "study.toml"), direction="maximize",
+        facts={storage.METRIC: "score"},
+    )  # fmt: skip
+    opened.engine.dispose()
+    ended = running.end()
+    assert ended.code == 0, ended.stderr
+    assert "is not the confirmation of 'field'" in " ".join(ended.stderr.split())
+    assert check_invariant(field.url, NAME, 6, field.stage, alone=False)

@@ -70,7 +70,7 @@ def test_an_output_folder_that_is_read_only(
     assert refused.code == 2
     assert f"--output: {field.output / NAME} cannot be written: Read-only" in refused.stderr
     pool = field.start("worker")
-    pool.wait_for("is left to others: --output: ")
+    pool.wait_for("is left to others for 300 s: --output: ")
     pool.send(signal.SIGTERM)
     assert pool.end().code == 75
     told = json.loads(field.start("status", NAME, "--json").end().stdout)
@@ -126,7 +126,7 @@ def test_sqlite_that_machines_share(
     plan = planning.plan(
         spec.load(field.write(3), []), name=NAME, storage_url=url, output=field.output
     )
-    run.submit(plan, None, progress)
+    run.submit(plan, progress)
     found = storage_check.check(url)
     reason = f"found SQLite on a file system that machines share ({kind}), whose locks may fail"
     assert [reason in note for note in progress.notes] == [True] * doubtful

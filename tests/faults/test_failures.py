@@ -73,7 +73,7 @@ def test_overstays_its_grace(field: Field) -> None:
     slow.send(signal.SIGTERM)
     ended = slow.end()
     assert ended.code == 75, ended.stderr
-    assert "could not be saved in time and is handed back" in ended.stderr
+    assert "could not be saved in time; it is handed back" in ended.stderr
     field.finish()
     assert field.check(1)["tickets"][0]["deaths"] == 0
 

@@ -1,6 +1,7 @@
 """Who may join a study: those who mean the same one, wherever their clocks and folders are."""
 
 import os
+import signal
 
 import optuna
 import pytest
@@ -146,3 +147,16 @@ def test_deleted_and_made_again(field: Field) -> None:
     assert other.end().code == 0, other.said()
     (field.stage / "log.jsonl").unlink()  # its events name trials of both studies
     assert len(field.check(2)["trials"]) == 2
+
+
+def test_who_runs_a_file_has_the_options_of_a_worker(field: Field) -> None:
+    """How long its leases last, and how long it may take to save and leave."""
+    field.script(steps=4000)
+    file = field.write(2)
+    runs = field.run(file, "--lease", "7", "--grace", "20", "--hang", "900")
+    field.wait_for("began")
+    (ticket,) = field.held()
+    assert ticket.lease is not None
+    assert 0 < ticket.lease <= 7
+    runs.send(signal.SIGTERM)
+    assert runs.end().code == 75, runs.said()

@@ -101,6 +101,16 @@ def test_another_budget(field: Field, strategy: str) -> None:
     assert say(field, "status")["state"] == "done"
 
 
+def test_a_confirmation_has_no_budget_of_its_own(field: Field) -> None:
+    """Nobody may give it one: its runs follow from the study's file. A priority it may have."""
+    assert field.run(field.write(1, confirm={"top": 1, "seeds": 1})).end().code == 0
+    ended = field.start("set", f"{NAME}-confirm", "--trials", "9").end()
+    assert ended.code == 2
+    assert f"is the confirmation of '{NAME}' and has no budget" in ended.stderr
+    assert "another top or seeds in [confirm]" in ended.stderr
+    assert field.start("set", f"{NAME}-confirm", "--priority", "9").end().code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -113,6 +123,6 @@ def test_mistakes(field: Field, words: list[str], message: str) -> None:
     """Each is told in one message."""
     field.create(2)
     ended = field.start(*words).end()
-    assert ended.code == 2
+    assert ended.code == 2, ended.stdout
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr

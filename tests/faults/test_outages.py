@@ -1,5 +1,6 @@
 """The server of a study restarts, goes away or has no connection left: nothing is lost by it."""
 
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def test_sixteen_workers(field: Field, server: OwnServer) -> None:
     """Through restarts of both kinds and an outage longer than their leases: all end, all whole."""
     budget, lease = often(64, 240), 4.0
     field.create(budget, budget={"max_attempts": 20})  # who is slow on two cores is no poison
-    field.script(steps=4, pause=0.1, evaluate=True)
+    field.script(steps=4, pause=0.1, evaluate=True, together=16)
     workers = [field.worker("--lease", str(lease), elsewhere=True) for _ in range(16)]
     modes: list[Literal["fast", "immediate"]] = ["fast", "immediate"] * often(1, 4)
     for done, mode in enumerate(modes, 1):
@@ -115,6 +116,80 @@ def test_away_for_longer_than_a_lease(field: Field, server: OwnServer) -> None:
     resumed = [each for each in field.log("began") if each["attempt"] == 1]
     assert len(resumed) == 2
     assert all(each["step"] > 2 for each in resumed)
+
+
+def outage(server: OwnServer, longer_than: float) -> None:
+    """Let a server be away for longer than some seconds; it stays away."""
+    server.pg_ctl("stop", "-m", "fast")
+    over = time.monotonic() + longer_than  # there is nothing else to see
+    wait_until(lambda: time.monotonic() > over, "the leases to end")
+
+
+def test_nobody_else_is_there(field: Field, server: OwnServer) -> None:
+    """A worker that is alone says what happened, and so does the attempt that it gave up."""
+    field.create(1, budget={"max_attempts": 1})
+    field.script(steps=400)
+    worker = field.worker(elsewhere=True)
+    wait_until(lambda: list(field.output.glob("*/trial-0000/checkpoint-3")), "checkpoints")
+    outage(server, 3.0)
+    field.script(steps=20)
+    server.pg_ctl("start")
+    assert worker.end().code == 0, worker.said()
+    assert (
+        "the storage did not answer until the lease of ticket 0 was over; whoever takes the "
+        "ticket next continues the trial"
+    ) in " ".join(worker.said().split())
+    assert "somebody else" not in worker.said()
+    first, second = field.check(1)["trials"]
+    assert first.user_attrs["reason"] == "storage away"
+    assert second.user_attrs["first_step"] > 2
+
+
+def test_who_starts_after_the_outage(field: Field, server: OwnServer) -> None:
+    """Sees a lease that is over and charges it, until its worker says that it lives."""
+    field.create(1, budget={"max_attempts": 1})
+    field.script(steps=400)
+    first = field.worker(elsewhere=True)
+    wait_until(lambda: list(field.output.glob("*/trial-0000/checkpoint-3")), "checkpoints")
+    field.arm("stepping back")
+    outage(server, 3.0)
+    field.reached("stepping back")
+    field.script(steps=20)
+    server.pg_ctl("start")
+    second = field.worker("--lease", "60", elsewhere=True)  # hears the first one out for half of it
+    wait_until(lambda: [each.deaths for each in field.held()] == [1], "a charge")
+    field.go("stepping back")
+    for worker in (first, second):
+        assert worker.end().code == 0, worker.said()
+    found = field.check(1)
+    assert found["tickets"][0]["deaths"] == 0
+    assert found["outcomes"][0].state.name == "COMPLETE"
+    said = " ".join(first.said().split())
+    assert "was over; another worker has the ticket now, and continues the trial" in said
+
+
+@pytest.mark.parametrize("lease", [60.0, 1.5], ids=["held", "over"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
+def test_asked_to_go_meanwhile(
+    field: Field, server: OwnServer, number: signal.Signals, lease: float
+) -> None:
+    """It saves and leaves without waiting for the server, and says what becomes of the trial."""
+    field.create(1)
+    field.script(steps=4000, pause=0.05)
+    worker = field.worker("--lease", str(lease), "--grace", "60")
+    wait_until(lambda: list(field.output.glob("*/trial-0000/checkpoint-3")), "checkpoints")
+    outage(server, 0.0 if lease > 2 else 2 * lease)
+    worker.send(number)
+    ended = worker.end()
+    assert ended.code == (75 if number == signal.SIGTERM else 130), worker.said()
+    said = " ".join(worker.said().split())
+    assert "the storage is away: the lease of ticket 0 ends by itself" in said
+    assert ("trial 0 is saved" in said) == (lease > 2)
+    assert "could not be saved" not in said  # as the one says who ends it when the grace is over
+    server.pg_ctl("start")
+    field.script()
+    field.finish()
+    assert field.check(1)["outcomes"][0].user_attrs["first_step"] >= 3
 
 
 def test_more_workers_than_connections(tmp_path: Path) -> None:

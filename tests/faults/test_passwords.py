@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,53 @@ def test_no_way_lets_the_password_out(
     leaks = [str(file) for file, content in files.items() if CANARY.encode() in content]
     assert not leaks
     assert CANARY not in shown + tables
+
+
+def test_a_refusal_leaves_no_connection(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps the error does not keep the server waiting for a password."""
+    monkeypatch.setenv("HOME", "/nonexistent")
+    for each in ("PGPASSWORD", "PGPASSFILE", PASSWORD_FILE):
+        monkeypatch.delenv(each, raising=False)
+    with pytest.raises(StorageError, match="no password supplied") as kept:
+        open_storage(guarded.url)
+    other = guarded.server.new_database()
+    with closing(psycopg2.connect(guarded.server.url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = '20s'")  # it waits for all to come so far
+            cursor.execute(f"DROP DATABASE {make_url(other).database}")
+    guarded.server._made.remove(str(make_url(other).database))
+    assert kept.value.__context__ is not None
+
+
+FOUND = {
+    "HPO_STORAGE": "in the URL", PASSWORD_FILE: f"in the file of {PASSWORD_FILE}",
+    "PGPASSWORD": "in PGPASSWORD", "PGPASSFILE": "in the file of PGPASSFILE",
+    "HOME": "in ~/.pgpass",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_whose_password_is_wrong(
+    guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The place that it was found in is named, once; so is none."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for each in ("PGPASSWORD", "PGPASSFILE", PASSWORD_FILE):
+        monkeypatch.delenv(each, raising=False)
+    with pytest.raises(StorageError) as refused:
+        open_storage(guarded.url)
+    ways = f"expected one in {PASSWORD_FILE}, PGPASSWORD, PGPASSFILE or the URL"
+    assert str(refused.value).endswith(f"no password supplied; {ways}")
+    given = guarded.way(name, tmp_path / "wrong", f"{CANARY} wrong")
+    for variable, value in given.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(StorageError) as refused:
+        open_storage(given["HPO_STORAGE"])
+    assert str(refused.value).endswith(f"; the password was found {FOUND[name]}")
+    assert "storage postgresql://" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert CANARY not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ def test_a_study_that_is_submitted_later(field: Field) -> None:
         "submit", str(field.write(5)), "--name", "late", "--priority", "3", "--json"
     ).end()
     assert said.code == 0, said.stderr
-    assert json.loads(said.stdout) == {"study": "late", "priority": 3}
+    queued = json.loads(said.stdout)
+    assert (queued["study"], queued["priority"], len(queued["workers"])) == ("late", 3, 2)
     field.wait_for("told", 5)
     end(workers)
     check_invariant(field.url, "late", 5, field.stage, alone=False)
@@ -102,10 +103,16 @@ def test_a_study_that_cannot_be_served(field: Field) -> None:
     (worker,) = serve(field, 1)
     field.wait_for("told", 4)
     end([worker])
-    assert "study 'strange' is left to others: " in worker.said()
+    assert "study 'strange' is left to others for 300 s: " in worker.said()
     check_invariant(field.url, "usual", 4, field.stage, alone=False)
-    (why,) = status(field, "strange")["refused"].values()
-    assert "transformers: stored 99.0.0" in why
+    (refusal,) = status(field, "strange")["refused"].values()
+    assert "transformers: stored 99.0.0" in refusal["why"]
+    assert refusal["worker"].split(":")[1] == str(worker.pid)
+    for command in (["status", "strange"], ["list"]):
+        shown = field.start(*command).end().stdout
+        assert f":{worker.pid} for " in shown
+        assert "tries again in " in shown
+        assert "start `hpo worker` where it can be served" in shown
 
 
 def test_orders_are_heeded(field: Field) -> None:
@@ -134,3 +141,24 @@ def test_studies_of_several_metrics(field: Field) -> None:
     assert [trial.state.name for trial in trials_of(field.url, "losses")] == ["COMPLETE"] * 4
     assert "scores:   epoch 1: score 0." in workers[0].said()
     assert "losses:   epoch 1: loss 0." in workers[0].said()
+
+
+def test_asked_to_leave_while_it_joins(field: Field) -> None:
+    """It leaves, and tells nobody that it could not serve the study."""
+    make(field, "usual", 0)
+    field.arm("joining")
+    (worker,) = serve(field, 1)
+    field.reached("joining")
+    end([worker])
+    assert "left to others" not in worker.said()
+    assert "refused" not in status(field, "usual")
+
+
+def test_asked_to_leave_while_it_settles(field: Field) -> None:
+    """A trial whose result is told is done: its ticket is not handed back."""
+    make(field, "usual", 0)
+    field.arm("settling")
+    (worker,) = serve(field, 1)
+    field.reached("settling")
+    end([worker])
+    check_invariant(field.url, "usual", 1, field.stage)

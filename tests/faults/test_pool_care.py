@@ -1,23 +1,25 @@
 """What a pool's worker must not do: look too hard, fall with one study, mistake one for another."""
 
+import os
 import shutil
+import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import optuna
 import pytest
 from sqlalchemy import event
 
-from hpo import orders, outages, planning, storage, workers
+from hpo import leases, outages, planning, storage, workers
+from hpo.errors import DataError, HandedBack
 from hpo.joining import join
 from hpo.leases import Tickets, view_tickets
-from hpo.orders import refusals_of
 from hpo.pool import Pool
 from hpo.progress import Progress
+from hpo.refusals import read, refuse, withdraw
 from hpo.signals import Stop
 from hpo.worker import Worker
 from tests.faults import scripted
@@ -73,6 +75,54 @@ def here(field: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     sys.path_importer_cache.clear()
 
 
+def test_a_finished_confirmation_is_not_opened(here: Here) -> None:
+    """How many runs it has stands in its specification: an idle worker need not read its data."""
+    file = here.field.write(2, budget={"trials": 2}, confirm={"top": 1, "seeds": 2})
+    assert here.field.run(file).end().code == 0
+    opened: list[str] = []
+
+    def join(name: str) -> Worker:
+        opened.append(name)
+        return here.join(name)
+
+    pool = Pool(here.opened, join, lambda _name: None, here.heard, Stop())
+    assert not pool._work_once()
+    assert opened == []
+    more = here.field.write(2, budget={"trials": 2}, confirm={"top": 2, "seeds": 2})
+    here.field.arm("created")
+    going_on = here.field.run(more)
+    here.field.reached("created")  # of a further run of the confirmation: the others wait
+    assert pool._work_once()
+    assert opened == ["field-confirm"]
+    here.field.go("created")
+    assert going_on.end().code == 0
+
+
+@pytest.mark.parametrize("where", ["join", "turn"])
+def test_a_signal_is_not_the_fault_of_a_study(
+    here: Here, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What loads a model takes whatever is raised meanwhile for what is wrong with the model."""
+
+    def load(_: object) -> NoReturn:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except HandedBack as error:
+            raise RuntimeError("cannot be loaded: stopped by SIGTERM") from error
+        raise AssertionError("no signal came")
+
+    here.field.create()
+    if where == "turn":
+        monkeypatch.setattr(Worker, "turn", load)
+    joining: Callable[[str], Worker] = load if where == "join" else here.join
+    with Stop() as stop:
+        pool = Pool(here.opened, joining, lambda _name: None, here.heard, stop)
+        with pytest.raises(HandedBack):
+            pool.serve()
+    assert here.heard.notes == []
+    assert read(storage.load(here.opened, "field").user_attrs, leases.now(here.opened.engine)) == {}
+
+
 @contextmanager
 def statements(here: Here) -> Iterator[list[str]]:
     """Record the statements that are sent to the database."""
@@ -112,7 +162,7 @@ def test_a_fault_in_one_study_harms_no_other(here: Here, monkeypatch: pytest.Mon
     assert here.work(4) == [True] * 4
     check_invariant(here.field.url, "sound", 4, here.field.stage, alone=False)
     faulty = storage.load(here.opened, "faulty").user_attrs
-    assert "TypeError" in next(iter(refusals_of(faulty).values()))
+    assert "TypeError" in next(iter(read(faulty, 0.0).values())).why
     tickets = view_tickets(here.opened.engine, faulty[storage.ID])
     assert {(ticket.state, ticket.deaths) for ticket in tickets} == {("waiting", 0)}
 
@@ -123,8 +173,9 @@ def test_a_specification_that_nobody_reads_here_is_told(here: Here) -> None:
     study = storage.load(here.opened, "newer")
     study.set_user_attr(storage.SPEC, {**study.user_attrs[storage.SPEC], "novelty": 1})
     assert here.work() == [False]
-    (why,) = refusals_of(study.user_attrs).values()
-    assert "another version of hpo" in why
+    (refusal,) = read(study.user_attrs, 0.0).values()
+    assert "another version of hpo" in refusal.why
+    assert "install the version there" in refusal.advice
 
 
 def test_a_study_that_was_deleted_and_made_again_is_served(here: Here) -> None:
@@ -152,30 +203,37 @@ def test_a_ticket_of_a_process_that_is_seen_to_be_gone_is_taken_at_once(here: He
 
 
 def test_deaths_that_were_seen_are_charged(field: Field) -> None:
-    """Also where some statement had to be repeated of late, which tells nothing about them."""
+    """Also where the claim had to be repeated, which tells nothing about them."""
     field.create(1)
     opened = storage.open_storage(field.url)
     study = storage.load(opened, "field").user_attrs[storage.ID]
-    first, second = (Tickets(opened.engine, study, worker=name) for name in "ab")
-    first.issue([None])
-    try:
-        for deaths in range(3):
-            outages._ends[:] = [time.monotonic()]
-            assert first.claim(None) is not None
-            assert first.view()[0].deaths == deaths
-            assert second.end_leases(["a"]) == 1
-    finally:
-        outages._ends.clear()
-        opened.engine.dispose()
+    workers_ = [Tickets(opened.engine, study, worker=name) for name in "abc"]
+    workers_[0].issue([None])
+    for deaths, worker in enumerate(workers_):
+        with outages.repeated():
+            assert worker.claim(None) is not None
+        assert worker.view()[0].deaths == deaths
+        assert worker.end_leases([worker.worker]) == 1
+    opened.engine.dispose()
 
 
-def test_a_refusal_ends_by_itself(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_ends_by_itself(field: Field) -> None:
     """A machine that serves the storage no more says nothing about it for ever."""
     field.create(1)
     opened = storage.open_storage(field.url)
-    orders.refused(opened, "field", "no data here")
-    attrs = storage.load(opened, "field").user_attrs
-    assert list(refusals_of(attrs).values()) == ["no data here"]
-    monkeypatch.setattr("hpo.orders._REFUSED_FOR", -1.0)
-    assert refusals_of(attrs) == {}
+    began = leases.now(opened.engine)
+    refuse(opened, "field", DataError("no data here"), 300.0)
+    first = storage.load(opened, "field").user_attrs
+    (refusal,) = read(first, began + 10.0).values()
+    assert (refusal.why, refusal.worker) == ("no data here", workers.here())
+    assert "--data" in refusal.advice
+    assert 0 <= refusal.since <= 10
+    assert 290 <= refusal.again < 300
+    assert read(first, began + 4000.0) == {}
+    refuse(opened, "field", DataError("still none"), 300.0)  # it is the first one that counts
+    (again,) = read(storage.load(opened, "field").user_attrs, began + 10.0).values()
+    assert again.why == "still none"
+    assert again.since == pytest.approx(refusal.since)
+    withdraw(opened, "field")
+    assert read(storage.load(opened, "field").user_attrs, began) == {}
     opened.engine.dispose()

@@ -74,9 +74,10 @@ def test_three_studies(field: Field) -> None:
         )
     for worker in running:
         worker.send(signal.SIGTERM)
-    codes = {worker.end().code for worker in field.processes}
-    assert {75, -signal.SIGKILL} <= codes  # they left in both ways, …
-    assert codes <= {75, -signal.SIGKILL, -signal.SIGTERM}  # … the last before they had begun
+    ends = [worker.end() for worker in field.processes]
+    assert {75, -signal.SIGKILL} <= {each.code for each in ends}  # they left in both ways, …
+    left = {75, -signal.SIGKILL, -signal.SIGTERM}  # … the last before they had begun
+    assert [each.stderr for each in ends if each.code not in left] == []
     for name in PRIORITIES:
         check_invariant(field.url, name, points, field.stage, alone=False)
     urgent, usual, idle = (claimed_first(field, name) for name in PRIORITIES)

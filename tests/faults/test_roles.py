@@ -91,7 +91,7 @@ def test_a_worker_works_and_destroys_nothing(owned: Field, names: dict[str, str]
 
 
 def test_a_worker_submits(owned: Field, names: dict[str, str]) -> None:
-    """It makes studies, too, and changes their budget; tickets of deleted ones are the owner's."""
+    """It makes studies and changes their budget; to delete them and tickets is the owner's."""
     opened = storage.open_storage(owned.url)
     orphans = Tickets(opened.engine, "deleted", worker="")
     orphans.issue([None])
@@ -99,6 +99,12 @@ def test_a_worker_submits(owned: Field, names: dict[str, str]) -> None:
     said = owned.start("submit", str(owned.write(3)), "--name", "submitted", "--priority", "1")
     assert said.end().code == 0, said.said()
     assert owned.start("set", "submitted", "--trials", "4").end().code == 0
+    kept = owned.start("delete", "submitted", "--yes").end()
+    assert kept.code == 4
+    (line,) = kept.stderr.splitlines()
+    assert (
+        f"the role '{names['worker']}' may not delete studies; expected that of the owner" in line
+    )
     assert len(orphans.view()) == 1
     opened.engine.dispose()
 
@@ -110,17 +116,66 @@ def test_a_reader_reads(owned: Field, names: dict[str, str]) -> None:
     assert json.loads(shown.stdout)["study"] == NAME
     pool = owned.start("workers", "--json").end()
     assert json.loads(pool.stdout) == {"workers": []}
+    watched = owned.start("watch", NAME, "--once", "--json").end()
+    assert (watched.code, json.loads(watched.stdout)["study"]) == (0, NAME)
     assert refused(owned.url, "DELETE FROM hpo_workers")
     assert refused(owned.url, "UPDATE studies SET study_name = 'x'")
-    paused = owned.start("pause", NAME).end()
-    assert paused.code == 4
-    assert "permission denied" in paused.stderr
-    assert "Traceback" not in paused.stderr
     checked = owned.start_alone("storage", "check", owned.url, "--json").end()
     assert checked.code == 4
     found: dict[str, Any] = json.loads(checked.stdout.partition("\n}")[0] + "\n}")
     assert not found["fit"]
     assert "INSERT on trials" in found["missing"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["worker", f"worker {NAME}", "run STUDY", "submit STUDY --name new", "submit STUDY",
+     f"pause {NAME}", f"resume {NAME}", f"stop {NAME} --now", f"set {NAME} --trials 9"],
+)  # fmt: skip
+def test_a_reader_does_not_work(owned: Field, names: dict[str, str], words: str) -> None:
+    """It is told so at once, in one line that says what is missing and who may."""
+    study = str(owned.write(4))
+    trusted, owned.url = owned.url, url_of(owned, names["reader"])
+    arguments = [study if word == "STUDY" else word for word in words.split()]
+    if words.endswith("STUDY"):
+        arguments += ["--name", NAME]
+    ended = owned.start(*arguments).end()
+    assert ended.code == 4, ended.stderr
+    (told,) = [line for line in ended.stderr.splitlines() if line.startswith("hpo: ")]
+    url = make_url(owned.url).set(query={}).render_as_string()
+    assert told.startswith(f"hpo: storage {url}: ")
+    assert "expected the role of a worker, which `hpo storage roles` makes, or the owner's" in told
+    if words.split(maxsplit=1)[0] in {"worker", "run", "submit"}:
+        role = (
+            f"the role '{names['reader']}' cannot work here, it lacks INSERT on studies and 21 more"
+        )
+        assert role in told
+    else:
+        assert "permission denied for table study_user_attributes" in told
+    assert "Traceback" not in ended.stderr
+    owned.url = trusted
+    assert owned.finish().code == 0
+    owned.check(4)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["list", "list --json", f"status {NAME}", f"best {NAME}", f"best {NAME} --json",
+     f"report {NAME} -o -", "workers"],
+)  # fmt: skip
+def test_a_reader_sees_two_studies(owned: Field, names: dict[str, str], words: str) -> None:
+    """Every command that reads, of several studies, too."""
+    assert owned.finish().code == 0
+    second = ["submit", str(owned.write(2)), "--name", "second"]
+    assert owned.start(*second).end().code == 0
+    owned.url = url_of(owned, names["reader"])
+    ended = (
+        owned.start_alone(*words.split(), "--storage", owned.url)
+        if words.startswith("report")
+        else owned.start(*words.split())
+    ).end()
+    assert ended.code == 0, ended.stderr
+    assert (NAME if words != "workers" else "no worker is there") in ended.stdout
 
 
 def test_check(field: Field) -> None:
@@ -148,6 +203,24 @@ def test_a_storage_without_tables(field: Field) -> None:
     ended = field.start_alone("storage", "check", field.url).end()
     assert ended.code == 4
     assert "nothing has been run" in ended.stderr
+    assert "`hpo storage init` makes its tables" in ended.stderr
+
+
+def test_a_storage_is_named_as_for_other_commands(tmp_path: Path) -> None:
+    """As an argument, by --storage or by HPO_STORAGE; not by two that differ, nor by none."""
+    url = f"sqlite:///{tmp_path}/hpo.db"
+    field = Field(tmp_path, url)
+    for command in ("init", "check"):
+        for words in ([url], ["--storage", url], [url, "--storage", url]):
+            assert field.start_alone("storage", command, *words).end().code == 0
+        named = field.start_alone("storage", command, env={"HPO_STORAGE": url}).end()
+        assert named.code == 0, named.stderr
+        others = {"HPO_STORAGE": "postgresql://nowhere/x"}
+        assert field.start_alone("storage", command, url, env=others).end().code == 0
+        for words in ([], [url, "--storage", "sqlite:///other.db"]):
+            wrong = field.start_alone("storage", command, *words, env={"HPO_STORAGE": ""}).end()
+            assert (wrong.code, "expected" in wrong.stderr) == (2, True)
+    field.close()
 
 
 def test_the_check_knows_what_a_worker_would_lack(owned: Field, names: dict[str, str]) -> None:

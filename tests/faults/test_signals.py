@@ -81,11 +81,13 @@ def test_zombie(field: Field) -> None:
     zombie.send(signal.SIGCONT)
     ended = zombie.end()
     assert ended.code == 0, ended.stderr
-    assert "its result is dropped, the next ticket is taken" in ended.stderr
+    # Stopped in the midst of a renewal it takes the sleep for an outage, which nobody died of.
+    cut_off = "the storage did not answer until the lease of ticket 0 was over" in ended.stderr
+    assert cut_off or "its result is dropped, the next ticket is taken" in ended.stderr
     assert other.end().code == 0
     found = field.check(points)
     assert found["trials"][0].user_attrs["reason"] == "abandoned"
-    assert found["tickets"][0]["deaths"] == 1
+    assert found["tickets"][0]["deaths"] == (0 if cut_off else 1)
     assert [each["pid"] for each in field.log("began")].count(zombie.pid) >= 2
 
 

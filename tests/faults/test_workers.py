@@ -99,6 +99,6 @@ def test_what_a_worker_cannot_serve(field: Field) -> None:
     opened.engine.dispose()
     (worker,) = serve(field, 1)
     found = wait_for(field, worker, "waiting")
-    assert "transformers: stored 99.0.0" in found.refused["strange"]
+    assert "transformers: stored 99.0.0" in found.refused["strange"].why
     assert "study strange is left to others by" in printed(field)
     end([worker])
