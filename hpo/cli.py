@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo import __version__, service
+from hpo import __version__, browsing, deleting, reporting, service, shipping, spectating
 from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, HpoError, SpecError, StudyFailed
 from hpo.options import (
     AS_JSON,
+    GRACE,
+    HANG,
     JSON,
+    LEASE,
     NAME,
     OUTPUT,
     PRIORITY,
@@ -47,8 +50,8 @@ class Commands(click.Group):
             self._fail(ctx, str(error), error.exit_code, getattr(error, "study", None))
         except KeyboardInterrupt:
             self._fail(ctx, "interrupted; the same command continues", INTERRUPTED_EXIT_CODE)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # the last: whoever reads has enough, and click says nothing
         except Exception as error:  # noqa: BLE001 - a fault of ours: still one message, the rest on request
             _print_traceback()
             text = f"{type(error).__name__}: {error}"
@@ -157,6 +160,10 @@ def check(  # noqa: PLR0913, PLR0917 - one for each option
     "--workers-per-gpu", type=click.IntRange(min=1), default=1, metavar="K",
     help="Processes that share a GPU.",
 )  # fmt: skip
+@PRIORITY
+@LEASE
+@HANG
+@GRACE
 @JSON
 def run(  # noqa: PLR0913, PLR0917 - one for each option
     study: Path | None,
@@ -169,6 +176,10 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     overrides: tuple[str, ...],
     count: int | None,
     workers_per_gpu: int,
+    priority: int | None,
+    lease: float,
+    hang: float,
+    grace: float,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Search until the study's budget is spent.
@@ -184,8 +195,10 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     given = spec.overrides(strategy=strategy, trials=trials, warm_start=warm_start)
     file = spec.load(path, [*overrides, *given])
     from hpo import planning
+    from hpo.keeper import Patience
 
     plan = planning.plan(file, name=name, storage_url=storage_url, output=output)
+    plan = replace(plan, lease=lease, patience=Patience(hang, grace), priority=priority)
     _execute(replace(plan, workers=count, workers_per_gpu=workers_per_gpu), as_json)
 
 
@@ -202,18 +215,9 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     help="Where the relative paths of the study file start on this machine.",
 )  # fmt: skip
 @OUTPUT
-@click.option(
-    "--lease", type=click.FloatRange(min=1), default=60.0, show_default=True, metavar="SECONDS",
-    help="After so long without a sign of life its trial is given to another worker.",
-)  # fmt: skip
-@click.option(
-    "--hang", type=click.FloatRange(min=1), default=1800.0, show_default=True, metavar="SECONDS",
-    help="After so long without progress a trial is taken to hang, and the worker ends.",
-)  # fmt: skip
-@click.option(
-    "--grace", type=click.FloatRange(min=0), default=25.0, show_default=True, metavar="SECONDS",
-    help="Time to save a trial in after SIGTERM or SIGUSR1.",
-)  # fmt: skip
+@LEASE
+@HANG
+@GRACE
 @JSON
 def worker(  # noqa: PLR0913, PLR0917 - one for each option
     name: str | None,
@@ -267,14 +271,14 @@ def status(name: str | None, storage_url: str | None, output: Path, as_json: boo
         return
     from rich.text import Text
 
-    from hpo.display import budget_of, holder, trial_table
+    from hpo.display import budget_of, holder, refusal_of, trial_table
 
     out = console()
-    out.print(trial_table(study, study.name, rows=1000))
+    out.print(trial_table(study, study.name, rows=1000, width=out.width))
     counts = ", ".join(f"{count} {state}" for state, count in study.counts.items()) or "no trial"
     out.print(f"{study.condition}: {counts}; budget: {budget_of(study)}", highlight=False)
-    for where, why in study.refusals.items():
-        out.print(Text(f"left to others by {where}: {why}"))
+    for refusal in study.refusals.values():
+        out.print(Text(refusal_of(study.name, refusal)))
     for ticket in study.tickets:
         if ticket.worker is not None and (ticket.state != "done" or ticket.epoch > 1):
             out.print(Text(holder(ticket)))
@@ -299,7 +303,10 @@ def best(name: str | None, storage_url: str | None, output: Path, as_json: bool)
 @OUTPUT
 @JSON
 def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
-    """List the studies of a storage."""
+    """List the studies of a storage.
+
+    In a narrow terminal what matters least is left out; a pipe gets all of it.
+    """
     from hpo.study import list_studies
 
     studies, unreadable = list_studies(url_of(storage_url, output))
@@ -308,14 +315,21 @@ def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa
     if as_json:
         print_json({"studies": [study.to_json() for study in studies]})
         return
-    from hpo.display import study_table
+    from rich.text import Text
 
-    console().print(study_table(studies))
+    from hpo.display import refusal_of, study_table
+
+    out = console()
+    click.echo(study_table(studies, out.width) if studies else "no study is there")
+    for study in studies:
+        for refusal in study.refusals.values() if study.condition != "done" else ():
+            out.print(Text(refusal_of(study.name, refusal)))
 
 
 @main.command(epilog=example("hpo submit study.toml --strategy bayes --priority 5"))
-@click.argument("study", type=click.Path(path_type=Path), required=False)
+@click.argument("study", type=click.Path(path_type=Path))
 @STRATEGY
+@WARM_START
 @click.option(
     "--trials", type=click.IntRange(min=1), help="The budget in all, instead of the file's."
 )
@@ -326,8 +340,9 @@ def list_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa
 @SET
 @JSON
 def submit(  # noqa: PLR0913, PLR0917 - one for each option
-    study: Path | None,
+    study: Path,
     strategy: str | None,
+    warm_start: tuple[str, ...],
     trials: int | None,
     priority: int | None,
     storage_url: str | None,
@@ -338,31 +353,41 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Queue a study for workers that serve the storage (`hpo worker` without a name).
 
-    Its names, data and model are checked here, and nothing is trained.
+    Its names, data and model are checked here, and nothing is trained. A study that is there
+    already keeps the budget that `hpo set` gave it, until its file or --trials say another one.
     """
     from hpo import spec
 
-    file = spec.load(
-        _study_file(study), [*overrides, *spec.overrides(strategy=strategy, trials=trials)]
-    )
+    given = spec.overrides(strategy=strategy, trials=trials, warm_start=warm_start)
+    file = spec.load(study, [*overrides, *given])
     from hpo import planning
     from hpo import run as runner
 
     plan = planning.plan(file, name=name, storage_url=storage_url, output=output)
-    priority = runner.submit(plan, priority, _progress())
-    if as_json:
-        print_json({"study": plan.name, "priority": priority})
-        return
+    said = runner.submit(replace(plan, priority=priority), _progress())
+    from hpo.pool_view import list_workers
     from hpo.study import load_study
 
-    if load_study(plan.name, plan.storage_url).condition == "done":
-        click.echo(f"study {plan.name} is done; nothing is left to run (a larger --trials goes on)")
+    view = load_study(plan.name, plan.storage_url)
+    pool = [each for each in list_workers(plan.storage_url) if each.may_serve(plan.name)]
+    if as_json:
+        print_json(
+            {
+                "study": plan.name, "state": view.condition, "priority": said.priority,
+                "budget": said.budget.model_dump(exclude_none=True),
+                "workers": [each.worker for each in pool],
+            }
+        )  # fmt: skip
         return
-    click.echo(f"study {plan.name} is queued; `hpo worker` without a name serves it")
+    from hpo.display import queued
+
+    click.echo(queued(view, pool, _command("worker", None, plan.storage_url, output)))
 
 
 for command in (
     service.pause, service.resume, service.stop, service.set_, service.workers_, service.storage_,
+    deleting.delete, shipping.predict, shipping.test, shipping.retrain, shipping.export,
+    reporting.report, spectating.watch, browsing.dashboard,
 ):  # fmt: skip
     main.add_command(command)
 
@@ -380,21 +405,27 @@ def _execute(plan: "Plan", as_json: bool) -> None:  # noqa: FBT001
 
 
 def _print_conclusion(study: "StudyView", storage_url: str, output: Path, as_json: bool) -> None:  # noqa: FBT001
-    from hpo.display import conclusion
+    from hpo.display import conclusion, line_of_prose
 
-    more = _command("status", study.name, storage_url, output)
-    print_json(study.to_json()) if as_json else click.echo(conclusion(study, more))
+    verbs = ("status", "export", "report")
+    commands = [_command(verb, study.name, storage_url, output) for verb in verbs]
+    if as_json:
+        print_json(study.to_json())
+        return
+    width = console().width
+    for line in conclusion(study, *commands).splitlines():
+        click.echo(line_of_prose(line, width))
 
 
-def _command(verb: str, name: str, storage_url: str, output: Path) -> str:
-    """Return the command that shows a study, as one types it here; a password is left out."""
+def _command(verb: str, name: str | None, storage_url: str, output: Path) -> str:
+    """Return a command about a study, as one types it here; a password is left out."""
     from hpo.storage import default_url, without_password
 
-    words = ["hpo", verb, name]
+    words = ["hpo", verb, *([] if name is None else [name])]
     if storage_url != default_url(output):
         words += ["--storage", without_password(storage_url)]
     elif output != RUNS and "HPO_STORAGE" not in os.environ:
-        words += ["--output", str(output)]
+        words += ["--runs" if verb == "export" else "--output", str(output)]
     return shlex.join(words)
 
 
@@ -420,16 +451,10 @@ def demo_study() -> Path:
 
 
 def _load(name: str | None, storage_url: str | None, output: Path) -> "StudyView":
-    from hpo.study import list_studies, load_study
+    from hpo.study import load_study, only_study
 
     url = url_of(storage_url, output)
-    if name is not None:
-        return load_study(name, url)
-    studies = [study for study in list_studies(url)[0] if study.confirms is None]
-    if len(studies) != 1:
-        known = ", ".join(study.name for study in studies) or "none"
-        raise BadInput(f"NAME: found none given; expected one of the storage's studies: {known}")
-    return load_study(studies[0].name, url)
+    return load_study(only_study(url) if name is None else name, url)
 
 
 def _progress() -> "Progress":

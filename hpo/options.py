@@ -1,10 +1,11 @@
 """What the commands share: options, examples, and how they print for scripts."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from hpo import strict_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,7 @@ def note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # n
 
 def print_json(found: dict[str, Any]) -> None:
     """Print what a script reads."""
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    click.echo(strict_json.text(found, indent=2))
 
 
 def console() -> "Console":
@@ -58,6 +59,10 @@ OUTPUT = click.option(
     "--output", type=click.Path(path_type=Path, file_okay=False), default=RUNS,
     show_default=True, help="The folder below which everything lies.",
 )  # fmt: skip
+DATA = click.option(
+    "--data", metavar="DIR", type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Where the relative paths of the study file start on this machine.",
+)  # fmt: skip
 WARM_START = click.option(
     "--warm-start", metavar="NAME", multiple=True,
     help="Learn from this earlier study of the storage; repeatable, and instead of those that "
@@ -74,6 +79,18 @@ JSON = click.option(
 PRIORITY = click.option(
     "--priority", type=click.IntRange(-100, 100), metavar="P",
     help="Studies with a higher one are served first; 0 unless said otherwise.",
+)  # fmt: skip
+LEASE = click.option(
+    "--lease", type=click.FloatRange(min=1), default=60.0, show_default=True, metavar="SECONDS",
+    help="After so long without a sign of life its trial is given to another worker.",
+)  # fmt: skip
+HANG = click.option(
+    "--hang", type=click.FloatRange(min=1), default=1800.0, show_default=True, metavar="SECONDS",
+    help="After so long without progress a trial is taken to hang, and the worker ends.",
+)  # fmt: skip
+GRACE = click.option(
+    "--grace", type=click.FloatRange(min=0), default=25.0, show_default=True, metavar="SECONDS",
+    help="Time to save a trial in after SIGTERM or SIGUSR1.",
 )  # fmt: skip
 NAME = click.argument("name", required=False)
 EXACT_NAME = click.argument("name")

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
@@ -9,7 +10,16 @@ from rich.live import Live
 from rich.text import Text
 from typing_extensions import override
 
-from hpo.display import bar, budget_of, duration, holder, sparkline, trial_table, written
+from hpo.display import (
+    bar,
+    budget_of,
+    duration,
+    holder,
+    lines_a_trial,
+    sparkline,
+    trial_table,
+    written,
+)
 from hpo.display import count as counted
 from hpo.leases import TicketView
 from hpo.study import StudyView
@@ -19,6 +29,10 @@ if TYPE_CHECKING:
     from hpo.evaluations import Evaluation
 
 
+_ROWS = 12  # trials in the live table, where the terminal is high enough
+_BESIDE = 10  # lines above and below them
+_AWAY = "the storage does not answer"
+_HELD = 12  # lines of those who are at work
 _STOPPING = "saving the running trial; Ctrl-C again leaves at once"
 
 
@@ -58,6 +72,9 @@ class Progress:
     def note(self, text: str) -> None:
         """Something happened that whoever reads a log wants to know."""
 
+    def away(self, since: float | None) -> None:
+        """The storage does not answer since a moment of the monotonic clock; None: it does."""
+
     def stopping(self) -> None:
         """The process was asked to stop; the running trial is being saved."""
 
@@ -69,7 +86,11 @@ class Progress:
 
 
 class Lines(Progress):
-    """One plain line an event, for logs."""
+    """One plain line an event, for logs.
+
+    In a file or a pipe each begins with the time: in UTC, so that the logs of machines in several
+    zones, and of one whose clocks are changed for summer, can be merged by sorting them.
+    """
 
     shown = True
 
@@ -79,6 +100,7 @@ class Lines(Progress):
         self.metric = "objective"
         self.clock = _Clock()
         self.waited_for = 0
+        self.is_away = False
 
     @override
     def preparing(self, what: str) -> None:
@@ -135,13 +157,22 @@ class Lines(Progress):
         self._say(text)
 
     @override
+    def away(self, since: float | None) -> None:
+        if self.is_away != (since is not None):
+            self.is_away = since is not None
+            self._say(f"{_AWAY}; it is asked again" if self.is_away else "the storage is back")
+
+    @override
     def stopping(self) -> None:
         self._say(_STOPPING)
 
     def _say(self, text: str) -> None:
+        stamp = "" if self.console.is_terminal else f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} "
+        lines = [f"{stamp}{self.prefix}{line}" for line in text.splitlines()]
         # A terminal that is gone, or a pipe that nobody reads, ends no trial.
         with suppress(OSError, SystemExit):  # the second is what rich makes of a broken pipe
-            self.console.print(self.prefix + text, markup=False, highlight=False, soft_wrap=True)
+            for line in lines:
+                self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveTable(Progress):
@@ -158,7 +189,8 @@ class LiveTable(Progress):
         self.curve: list[float] = []
         self.clock = _Clock()
         self.held: list[str] = []
-        self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
+        self.away_since: float | None = None
+        self.live = Live(console=console, refresh_per_second=4, get_renderable=self.table)
 
     @override
     def preparing(self, what: str) -> None:
@@ -182,7 +214,17 @@ class LiveTable(Progress):
     def watched(self, study: StudyView, tickets: list[TicketView]) -> None:
         self.study, self.number = study, None
         # Now, and not with each frame: who has gone since has settled the ticket.
-        self.held = [holder(ticket) for ticket in tickets if ticket.idle is not None]
+        running = {ticket.number: trial for ticket, trial in study.running_trials()}
+        self.held = [
+            _at_work(study, ticket, running.get(ticket.number))
+            for ticket in tickets
+            if ticket.idle is not None
+        ]
+
+    @override
+    def away(self, since: float | None) -> None:
+        if since is None or self.away_since is None:
+            self.away_since = since
 
     @override
     def stepped(self, step: int, steps: int) -> None:
@@ -216,12 +258,16 @@ class LiveTable(Progress):
         """Leave the terminal as it was; the last table stays."""
         self.live.stop()
 
-    def _render(self) -> Group:
+    def table(self) -> Group:
+        """Return what it shows now."""
         study = self.study
         if study is None:
             return Group()
         title = f"{study.name} · {study.spec.task} · {study.spec.strategy} · {budget_of(study)}"
-        table = trial_table(study, title)
+        width = self.console.width
+        room = self.console.height - _BESIDE - min(len(self.held), _HELD)
+        rows = max(2, min(_ROWS, room // lines_a_trial(study, width)))
+        table = trial_table(study, title, rows, width)
         lines = [Text("")]
         if self.number is not None:
             step, steps = self.share
@@ -230,7 +276,9 @@ class LiveTable(Progress):
                 Text(f"trial {self.number}  {bar(step / max(steps, 1))} {step}/{steps}{curve}")
             )
             lines.append(Text(f"  {written(self.params)}", style="dim"))
-        lines += [Text(line, style="dim") for line in self.held]
+        lines += [Text(line, style="dim") for line in self.held[:_HELD]]
+        if len(self.held) > _HELD:
+            lines.append(Text(f"and {len(self.held) - _HELD} more at work", style="dim"))
         best = study.best
         if best is not None:
             lines.append(
@@ -238,8 +286,31 @@ class LiveTable(Progress):
                     f"best {study.metric} {best.value:.4f}  trial {best.number}", style="bold green"
                 )
             )
-        lines.append(Text(f"{study.done} done{self.clock.left(study)}", style="dim"))
+        told = [f"{study.done} done", *_counts(study)]
+        lines.append(Text(f"{', '.join(told)}{self.clock.left(study)}", style="dim"))
+        if self.away_since is not None:
+            since = duration(time.monotonic() - self.away_since)
+            lines.append(Text(f"{_AWAY} since {since}; it is asked again", style="yellow"))
         return Group(table, *lines)
+
+
+def _at_work(study: StudyView, ticket: TicketView, trial: TrialResult | None) -> str:
+    """Return who holds a ticket, with the learning curve of its trial."""
+    curve = (
+        [] if trial is None else [each["metrics"].get(study.metric) for each in trial.evaluations]
+    )
+    scores = [score for score in curve if score is not None]
+    who = holder(ticket) if trial is None else f"trial {trial.number}  {holder(ticket)}"
+    return f"{who}  {sparkline(scores)}" if scores else who
+
+
+def _counts(study: StudyView) -> list[str]:
+    """Return how many trials failed or were pruned, and how many run, as far as there are any."""
+    states = {"FAIL": "failed", "PRUNED": "pruned"}
+    found = [
+        f"{study.counts[state]} {word}" for state, word in states.items() if study.counts.get(state)
+    ]
+    return [*found, f"{study.at_work} at work"] if study.at_work is not None else found
 
 
 def _spent(study: StudyView) -> bool:
@@ -263,7 +334,10 @@ class _Clock:
 
     def left(self, study: StudyView) -> str:
         bounds = []
-        if self.ended and study.budget is not None:
+        if study.at_work is not None:  # others were at work before anybody looked
+            left = study.seconds_left()
+            bounds += [] if left is None else [left]
+        elif self.ended and study.budget is not None:
             each = (time.monotonic() - self.started) / self.ended
             bounds.append(each * (study.budget - study.done))
         if study.spec.budget.hours is not None:

@@ -1,12 +1,13 @@
 """Run a study: create it or attach to it, and work on it until the budget is spent."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import confirmation, orders, spec, storage
-from hpo.errors import StudyFailed
+from hpo.errors import StorageError, StudyFailed, StudyMismatch
 from hpo.joining import Joined, join
 from hpo.leases import LEASE, view_tickets
 from hpo.local_watch import watch_workers
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from hpo.binding import BindingStorage
     from hpo.worker import Worker
+
+_LOOK = 5.0  # seconds that a look at the names that are taken waits for a server
 
 
 def run_study(
@@ -64,6 +67,7 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
     """
     # What a person sees first should not wait for torch.
     progress.preparing("checking the study")
+    _check_confirmation(plan)
     with Stop() as stop:
         joined = join(plan, progress, stop)
         places = slots(plan.workers, plan.workers_per_gpu, joined.gpus())
@@ -73,6 +77,22 @@ def execute(plan: Plan, progress: Progress) -> StudyView:
             final = _work(plan, joined, progress, stop)
         with storage.told(joined.opened.engine.url):
             return replace(final, confirmation=confirmation.read(joined.opened, plan.name))
+
+
+def _check_confirmation(plan: Plan) -> None:
+    """Refuse a study that could not be confirmed, before it is made and its budget is spent.
+
+    Raises:
+        StudyMismatch: its confirmation would have the name of another study.
+    """
+    if plan.file.spec.confirm is None:
+        return
+    with suppress(StorageError):  # there is none yet, or whoever joins tells what is wrong with it
+        opened = storage.open_storage(plan.storage_url, create=False, wait=_LOOK)
+        try:
+            confirmation.check_name(opened, plan.name)
+        finally:
+            opened.engine.dispose()
 
 
 def _work(plan: Plan, joined: Joined, progress: Progress, stop: Stop) -> StudyView:
@@ -103,6 +123,13 @@ def confirm(
     Returns:
         Its plan, and itself; None where there is nothing to confirm.
     """
+    if plan.file.spec.confirm is None:
+        return None
+    try:
+        confirmation.check_name(opened, plan.name)
+    except StudyMismatch as taken:  # since the search began; it has its result
+        progress.note(str(taken))
+        return None
     study = storage.load(opened, plan.name)
     issued = len(view_tickets(opened.engine, study.user_attrs[storage.ID]))
     confirming = confirmation_of(plan, opened, study)
@@ -110,14 +137,14 @@ def confirm(
         return None
     joined = join(confirming, progress, stop, opened)
     with storage.told(opened.engine.url):
+        searched = study.user_attrs[storage.ID]
+        joined.study.set_user_attr(confirmation.CONFIRMS_ID, searched)
         joined.study.set_user_attr(confirmation.COVERS, issued)
     return confirming, joined
 
 
 def confirmation_of(plan: Plan, opened: "RDBStorage", study: "optuna.Study") -> Plan | None:
     """Plan the confirmation of a study whose search is over; None where nothing is to confirm."""
-    if plan.file.spec.confirm is None:
-        return None
     with storage.told(opened.engine.url):
         attrs = study.user_attrs
         if orders.state_of(attrs) != "open":
@@ -154,13 +181,16 @@ def serve(
     """
     from hpo.pool import Pool
 
-    opened = storage.open_storage(storage_url, lease=lease)
+    opened = storage.open_for_work(storage_url, lease)
     with Stop() as stop:
 
         def join_by_name(name: str) -> "Worker":
             # In this storage, and none of its own: SQLAlchemy's mappers keep what they compiled for
             # each engine that there ever was, a hundred statements each, and connections are few.
-            return join(plan_of(name, opened), progress_of(name), stop, opened).worker()
+            found = plan_of(name, opened)
+            if found.file.spec.confirm is not None:
+                confirmation.check_name(opened, name)
+            return join(found, progress_of(name), stop, opened).worker()
 
         def confirm_by_name(name: str) -> None:
             confirm(plan_of(name, opened), opened, progress_of(name), stop)
@@ -170,15 +200,16 @@ def serve(
         pool.serve()
 
 
-def submit(plan: Plan, priority: int | None, progress: Progress) -> int:
+def submit(plan: Plan, progress: Progress) -> orders.Orders:
     """Make a study for others to work on; it may be there already.
 
     Returns:
-        Its priority.
+        What is said about it: its budget, priority and state.
 
     Raises:
         HpoError: see `hpo.errors`.
     """
+    _check_confirmation(plan)
     with Stop() as stop:
         joined = join(plan, progress, stop)
-    return orders.change(joined.opened, plan.name, priority=priority).priority
+    return orders.change(joined.opened, plan.name)

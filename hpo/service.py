@@ -1,5 +1,6 @@
 """The commands by which people see workers, and tell them what to do, wherever those run."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,8 @@ def set_(
 def workers_(storage_url: str | None, output: Path, as_json: bool) -> None:  # noqa: FBT001
     """List the workers of a storage: what each does, and what it cannot serve.
 
-    One that was lost, by kill -9 or with its machine, is listed for an hour.
+    One that was lost, by kill -9 or with its machine, is listed for an hour. In a narrow terminal
+    what matters least is left out; a pipe gets all of it.
     """
     from hpo.pool_view import list_workers
 
@@ -117,12 +119,15 @@ def workers_(storage_url: str | None, output: Path, as_json: bool) -> None:  # n
     if as_json:
         print_json({"workers": [each.to_json() for each in found]})
         return
-    from hpo.display import worker_table
+    from rich.text import Text
 
-    console().print(worker_table(found) if found else "no worker is there")
-    refused = {(each.machine, *said) for each in found for said in each.refused.items()}
-    for where, study, why in sorted(refused):
-        click.echo(f"study {study} is left to others by {where}: {why}")
+    from hpo.display import refusal_of, worker_table
+
+    out = console()
+    click.echo(worker_table(found, out.width) if found else "no worker is there")
+    refused = {(study, each.machine): why for each in found for study, why in each.refused.items()}
+    for (study, _), why in sorted(refused.items(), key=lambda item: item[0]):
+        out.print(Text(refusal_of(study, why)))
 
 
 def _say(name: str, now: "State", storage_url: str, as_json: bool) -> None:  # noqa: FBT001
@@ -138,37 +143,58 @@ def _say(name: str, now: "State", storage_url: str, as_json: bool) -> None:  # n
     click.echo(f"study {name} {words}" + ("" if before != now else " (as before)"))
 
 
+_URL = click.argument("url", required=False)
+_STORAGE = click.option("--storage", "storage_url", metavar="URL", help="The same as URL.")
+
+
+def _one_of(url: str | None, storage_url: str | None) -> str:
+    """Return the storage that was named: as an argument, by --storage, or by HPO_STORAGE.
+
+    Raises:
+        BadInput: none was, or two.
+    """
+    if url is not None and storage_url not in {None, url}:
+        raise BadInput("--storage: found another one beside URL; expected one of them")
+    found = url or storage_url or os.environ.get("HPO_STORAGE")
+    if not found:
+        raise BadInput("storage: found no URL; expected URL, --storage URL or HPO_STORAGE")
+    return found
+
+
 @click.group("storage", epilog=example("hpo storage check postgresql://me@host/hpo"))
 def storage_() -> None:
     """Make a storage for a team, or look whether it is fit."""
 
 
 @storage_.command("init", epilog=example("hpo storage init postgresql://owner@host/hpo"))
-@click.argument("url", metavar="[URL]", envvar="HPO_STORAGE")
+@_URL
+@_STORAGE
 @JSON
-def init(url: str, as_json: bool) -> None:  # noqa: FBT001
-    """Make the tables of a storage, where there are none; without URL that of HPO_STORAGE.
+def init(url: str | None, storage_url: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Make the tables of a storage, where there are none.
 
-    Workers do that, too; a database whose workers may not is made by its owner.
+    Workers do that, too; a database whose workers may not is made by its owner. Without URL it is
+    that of --storage, else of HPO_STORAGE.
     """
     from hpo.storage import open_storage, shown
 
-    opened = open_storage(url)
+    opened = open_storage(_one_of(url, storage_url))
     where = shown(opened.engine.url)
     print_json({"url": where}) if as_json else click.echo(f"{where} has its tables")
 
 
 @storage_.command("check", epilog=example("hpo storage check postgresql://me@host/hpo --json"))
-@click.argument("url", metavar="[URL]", envvar="HPO_STORAGE")
+@_URL
+@_STORAGE
 @JSON
-def check(url: str, as_json: bool) -> None:  # noqa: FBT001
+def check(url: str | None, storage_url: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Look whether a storage is fit: version, rights, round trip, clock, a lease, connections.
 
-    Without URL it is that of HPO_STORAGE.
+    Without URL it is that of --storage, else of HPO_STORAGE.
     """
     from hpo import storage_check
 
-    found = storage_check.check(url)
+    found = storage_check.check(_one_of(url, storage_url))
     print_json(found.to_json()) if as_json else click.echo("\n".join(found.lines()))
     if not found.is_fit():
         click.echo(f"hpo: storage {found.url}: is not fit to be worked on", err=True)

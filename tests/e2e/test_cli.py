@@ -2,15 +2,20 @@
 
 import json
 import os
+import pty
+import re
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from hpo import storage
+from hpo.spec import parse
 from tests.e2e.processes import Hpo
-from tests.studies_made import write_study
+from tests.studies_made import document, write_study
 
 HPO = Path(sys.executable).with_name("hpo")
 SLOW = ["datasets", "plotly", "sklearn", "torch", "transformers"]
@@ -76,9 +81,11 @@ def test_conclusion_names_a_command_that_works(hpo: Hpo) -> None:
     for place in (["--output", "odd 'folder"], ["--storage", "odd 'file.db"]):
         ended = hpo("run", "--trials", "1", "--name", "a b", *place)
         assert ended.code == 0, ended.stderr
-        hint = ended.stdout.splitlines()[-1].removeprefix("trials   ")
-        _, *words = shlex.split(hint)
+        trials, report = ended.stdout.splitlines()[-2:]
+        _, *words = shlex.split(trials.removeprefix("trials   "))
         assert "1 COMPLETE; budget: 1 trial" in hpo(*words).stdout
+        _, *words = shlex.split(report.removeprefix("report   "))
+        assert hpo(*words, "--format", "csv", "-o", "-").stdout.count("a b,0,COMPLETE") == 1
 
 
 def test_a_spent_budget_is_told(hpo: Hpo) -> None:
@@ -113,7 +120,7 @@ def test_installed_command_runs_a_study(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["trials"] == {"COMPLETE": 1}
     assert "Warning" not in ended.stderr
-    assert ended.stderr.splitlines()[0] == "checking the study …"
+    assert ended.stderr.splitlines()[0].endswith("Z checking the study …")
 
 
 def test_a_fault_of_ours_is_one_message(hpo: Hpo) -> None:
@@ -140,3 +147,49 @@ def test_unknown_option_is_a_usage_error(tmp_path: Path, command: str) -> None:
     ended = run(tmp_path, command, "--jsn")
     assert ended.returncode == 2
     assert "No such option" in ended.stderr
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_terminal_shows_names_whole(tmp_path: Path, columns: int) -> None:
+    """`list` and `status` keep to its width; a pipe has no width, whatever COLUMNS says."""
+    name = "sentiment-of-films-roberta-large-2026-bayes"
+    opened = storage.open_storage(f"sqlite:///{tmp_path}/hpo.db")
+    spec = parse(document(), "x")
+    facts = {storage.METRIC: "accuracy"}
+    storage.create_or_attach(opened, name, spec, direction="maximize", facts=facts)
+    opened.engine.dispose()
+    env = {**os.environ, "HPO_STORAGE": f"sqlite:///{tmp_path}/hpo.db", "COLUMNS": str(columns)}
+    whole = "strategy  state    done  at work  metric    best  time  left"
+    for command in ("list", "status"):
+        lines = in_terminal([str(HPO), command], env)
+        assert max(map(len, lines)) <= columns
+        assert any(line.split()[:1] == [name] for line in lines)
+        assert not any(whole in line and name in line for line in lines)
+    ended = subprocess.run([HPO, "list"], env=env, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[0].endswith(whole)
+
+
+def in_terminal(line: list[str], env: dict[str, str]) -> list[str]:
+    """Run a command in a terminal, and return what it shows, without colours."""
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(line, env={**env, "NO_COLOR": "1"}, stdout=theirs) as process:
+        os.close(theirs)
+        with suppress(OSError):  # what a terminal says when nobody is there any more
+            while read := os.read(ours, 65536):
+                shown += read
+    os.close(ours)
+    assert process.returncode == 0
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
+
+
+def test_what_is_hardly_meant_is_told_before_training(hpo: Hpo) -> None:
+    """Once, when the study is made; what a device does not do, by each who trains on it."""
+    settings = {"num_train_epochs": 1, "fp16": True}
+    write_study(hpo.folder / "study.toml", {"training": settings, "stop": {"patience": 9}})
+    stop, precision = "note: stop: 10 trials must end first", "note: training.fp16: found true"
+    queued = hpo("submit", "study.toml")
+    assert (queued.stderr.count(stop), queued.stderr.count(precision)) == (1, 0)
+    made = hpo("run", "--trials", "1")
+    assert (made.stderr.count(stop), made.stderr.count(precision)) == (0, 1)
+    assert made.stderr.index(precision) < made.stderr.index("trial 0 started")
