@@ -20,7 +20,7 @@ RUN pip install --no-cache-dir --no-deps --constraint constraints.txt \
 COPY LICENSE README.md pyproject.toml ./
 COPY hpo hpo
 COPY studies studies
-RUN pip install --no-cache-dir --use-pep517 --constraint constraints.txt .
+RUN pip install --no-cache-dir --use-pep517 --constraint constraints.txt '.[dashboard]'
 
 FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="hpo" \

