@@ -49,10 +49,11 @@ def check_free(folder: Path) -> None:
     Raises:
         BadInput: it is such a folder.
     """
+    written = (folder / OWNER).exists()  # asked first: another worker may write it meanwhile
     if owner(folder) is not None:
         return
     strange = foreign(folder)
-    if (folder / OWNER).exists():
+    if written:
         strange.insert(0, folder / OWNER)  # it says nothing that hpo would
     if strange:
         raise BadInput(
