@@ -35,7 +35,9 @@ class Facts:
         study: the name of the study that the run is of.
         recipe: the configuration; its model is as the study file names it, less folders.
         architectures: the class of the model, as its config.json has it.
-        hub, hub_data: whether it, and the data set, are the hub's and no folders of this machine.
+        base: the hub's id of the pretrained model; None where it is no model of the hub's.
+        commit: the hub's, of that model.
+        hub_data: whether the data set is the hub's and no folder of this machine.
         reading: how the model reads.
         fingerprint: of the data.
         refit: what the weights were trained on anew; None where they are the run's.
@@ -49,7 +51,8 @@ class Facts:
     study: str
     recipe: Recipe
     architectures: Sequence[str]
-    hub: bool
+    base: str | None
+    commit: str | None
     hub_data: bool
     reading: Reading
     fingerprint: str
@@ -89,7 +92,7 @@ def _metadata(facts: Facts) -> ModelCardData:
             )
     dataset = _dataset(facts)
     return ModelCardData(
-        base_model=facts.recipe.model if facts.hub else None,
+        base_model=facts.base,
         datasets=None if dataset is None else [dataset],
         eval_results=results or None,
         library_name="transformers",
@@ -129,11 +132,12 @@ def _scores(facts: Facts) -> dict[str, dict[str, float]]:
 def _body(facts: Facts) -> list[str]:
     what = {"ner": "named entity recognition", "sentiment": "sentiment analysis"}
     task = what.get(facts.reading.task, facts.reading.task)
+    commit = "" if facts.commit is None else f" (commit {plain(facts.commit)})"
     return [
         f"# {plain(facts.view.name)}",
         "",
-        f"{plain(facts.recipe.model)}, fine-tuned for {task}; the configuration was found by a "
-        "search with hpo. All that is known about its making stands in `hpo.json`.",
+        f"{plain(facts.recipe.model)}{commit}, fine-tuned for {task}; the configuration was found "
+        "by a search with hpo. All that is known about its making stands in `hpo.json`.",
         "",
         *_use(facts),
         *_score_section(facts),

@@ -28,10 +28,12 @@ class Facts:
     Args:
         agreed: what all workers must find alike, by the name under which the study stores it.
         notices: sentences about the data.
+        commits: model -> the commit of the hub that it is here.
     """
 
     agreed: dict[str, Any]
     notices: list[str] = field(default_factory=list)
+    commits: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Prepared:
         runner: trains its configurations.
         strategy: chooses them.
         load: reads what takes a while, the data first.
+        pin: is told which commits of the hub the models are; `load` comes behind it.
         gpus: returns the GPUs that it can use here, as `CUDA_VISIBLE_DEVICES` names them.
         baseline: the default configuration, which takes one of the trials.
         remarks: returns what the file may say and hardly means.
@@ -51,6 +54,7 @@ class Prepared:
     runner: Runner
     strategy: Strategy
     load: Callable[[], Facts]
+    pin: Callable[[Mapping[str, str]], None] = lambda _: None
     gpus: Callable[[], list[str]] = list
     baseline: Mapping[str, Scalar] | None = None
     remarks: Callable[[], list[str]] = list
@@ -91,15 +95,18 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
     def load() -> Facts:
         data = workspace.data
         workspace.check_class_metric()
-        for model in file.spec.models():
-            workspace.check_model(model)
+        commits = {model: workspace.check_model(model) for model in file.spec.models()}
         gc.collect()
         gc.freeze()  # Trainer collects three times a trial; what was imported is no garbage
         agreed = {
             storage.METRIC: workspace.objective.metric,
             storage.FINGERPRINT: data.fingerprint,
         }
-        return Facts(agreed, data.notices)
+        found = {model: commit for model, commit in commits.items() if commit is not None}
+        return Facts(agreed, data.notices, found)
+
+    def pin(commits: Mapping[str, str]) -> None:
+        workspace.commits = commits
 
     usual = _baseline(file.spec, strategy, workspace.task.published)
 
@@ -108,7 +115,7 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
         return remarks(file.spec, strategy, None if points is None else len(points))
 
     return Prepared(
-        TrainerRunner(workspace), strategy, load, visible_gpus, usual,
+        TrainerRunner(workspace), strategy, load, pin, visible_gpus, usual,
         remarked,
         lambda: about_device(file.spec, Device.here()),
     )  # fmt: skip

@@ -1,12 +1,13 @@
 """A pretrained model: where it is, what its configuration says, and why it will not load."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import is_offline_mode, resolve_revision
 from transformers import AutoConfig, PreTrainedConfig
 
 from hpo.errors import ModelError
@@ -14,15 +15,30 @@ from hpo.errors import ModelError
 
 @dataclass(frozen=True)
 class Source:
-    """Where a pretrained model is loaded from: a hub id, or a folder on this machine."""
+    """Where a pretrained model is loaded from: a hub id, or a folder on this machine.
+
+    Args:
+        name: as the study file has it.
+        path: the id, or the folder.
+        trust_remote_code: run the code that it brings along.
+        revision: a branch, a tag or a commit of the hub.
+    """
 
     name: str
     path: str
     trust_remote_code: bool = False
+    revision: str | None = None
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments that each `from_pretrained` is called with."""
-        return {"trust_remote_code": self.trust_remote_code}
+        options: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
+        return options if self.revision is None else {**options, "revision": self.revision}
+
+    @property
+    def hub_id(self) -> str | None:
+        """The id of a hub's model; None for a folder."""
+        local = Path(self.path).is_dir() or self.path.startswith((".", "/", "~"))
+        return None if local else self.path
 
 
 def load_config(source: Source) -> PreTrainedConfig:
@@ -34,6 +50,18 @@ def load_config(source: Source) -> PreTrainedConfig:
     with told(source):
         config: PreTrainedConfig = AutoConfig.from_pretrained(source.path, **source.options())
     return config
+
+
+def commit_of(source: Source) -> str | None:
+    """Return the commit that a model of the hub is; None for a folder, or where nobody can tell."""
+    if source.hub_id is None:
+        return None
+    with suppress(Exception):  # of hub and network; the model was loaded, however
+        offline = is_offline_mode()
+        return resolve_revision(
+            source.hub_id, revision=source.revision, local_files_only=offline
+        ).resolved
+    return None
 
 
 def is_causal(config: PreTrainedConfig) -> bool:
@@ -63,6 +91,8 @@ def told(source: Source) -> Iterator[None]:
 
 def _explain(source: Source, text: str) -> str:
     where = f"model {source.name}"
+    if source.revision is not None and not source.name.endswith(f"@{source.revision}"):
+        where += f" at revision {source.revision}"  # the one that the study began with
     if "trust_remote_code" in text:
         return (
             f"{where}: needs code of its own to run; if you trust it, say "

@@ -231,8 +231,9 @@ class StudySpec(_Part):
     """A whole study file.
 
     Args:
-        model: a hub id, a local folder (relative to the study file), or `sample:bert`,
-            `sample:roberta`, `sample:gpt2`, `sample:openai-gpt`; a list is searched.
+        model: a hub id (`ID@REVISION` for a branch, a tag or a commit), a local folder (relative
+            to the study file), or `sample:bert`, `sample:roberta`, `sample:gpt2`,
+            `sample:openai-gpt`; a list is searched.
         trust_remote_code: run code that a hub model or data set brings along.
         keep_checkpoints: how many of the best trials keep their weights.
         strategy_options: of the strategy; it says which there are.

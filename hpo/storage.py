@@ -51,6 +51,7 @@ VERSIONS = "hpo:versions"
 ID = STUDY_ID
 DIGEST = "hpo:digest"
 FINGERPRINT = "hpo:fingerprint"  # of the data
+COMMITS = "hpo:commits"  # model -> the commit of the hub that its trials begin with
 _DECISIVE = ("hpo", "optuna", "transformers")  # a study is of one minor version of each
 _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
 _WITHOUT_LOG = 60.0  # seconds that whoever uses SQLite waits for another one

@@ -1,7 +1,7 @@
 """What a process needs to run a study's trials: specification, data, folders, encoded inputs."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,12 +34,14 @@ class Workspace:
         data_folder: where relative paths of data and models start.
         folder: the study's own folder, for its trials.
         cache: a folder for encoded data and sample models, shared by studies.
+        commits: model -> the commit of the hub that the study's trials begin with.
     """
 
     spec: StudySpec
     data_folder: Path
     folder: Path
     cache: Path
+    commits: Mapping[str, str] = field(default_factory=dict)
     _inputs: OrderedDict[tuple[object, ...], Inputs] = field(default_factory=OrderedDict)
 
     @cached_property
@@ -118,14 +120,21 @@ class Workspace:
                 f"model {model}: found a folder of that name where you are, but not beside the "
                 "study file, where its paths start; expected the path from there"
             )
-        return Source(model, str(local) if local.is_dir() else model, self.spec.trust_remote_code)
+        trust = self.spec.trust_remote_code
+        if local.is_dir():
+            return Source(model, str(local), trust)
+        path, revision = _on_hub(model)
+        return Source(model, path, trust, self.commits.get(model, revision))
 
     def _texts(self) -> Iterator[str]:
         for row in self.data.train.rows:
             yield " ".join(row["tokens"]) if self.task.takes_words else row["text"]
 
-    def check_model(self, model: str) -> None:
+    def check_model(self, model: str) -> str | None:
         """Check what takes no time: that a model is there, and takes inputs of the study's length.
+
+        Returns:
+            The commit of the hub that it is; see `pretrained.commit_of`.
 
         Raises:
             ModelError: it cannot be loaded, or is too short.
@@ -138,6 +147,7 @@ class Workspace:
         wanted = self.spec.fine_tuning.max_length
         with self.spec.located():
             tokenization.resolve_max_length(wanted, source, config, tokenizer)
+        return pretrained.commit_of(source)
 
     def inputs(self, recipe: Recipe) -> Inputs:
         """Return the encoded data of a recipe, from memory where it is still there."""
@@ -162,6 +172,16 @@ class Workspace:
             objective=self.objective,
             folder=folder,
         )
+
+
+def _on_hub(model: str) -> tuple[str, str | None]:
+    """Split `ID@REVISION`; a hub id has no @ in it."""
+    if model.startswith((".", "/", "~")):
+        return model, None
+    path, at, revision = model.partition("@")
+    if at and not revision:
+        raise ModelError(f"model {model}: found nothing after @; expected a branch, tag or commit")
+    return path, revision or None
 
 
 def _of_one_class(metric: str) -> bool:

@@ -83,6 +83,7 @@ def of_study(name: str, attrs: Mapping[str, Any]) -> dict[str, Any]:
         "state": state_of(attrs),
         "priority": priority_of(attrs) or None,
         "data": written(spec.data.model_dump(exclude_defaults=True)),
+        "commits of the models": written(attrs.get(storage.COMMITS) or {}),
         "data fingerprint": attrs.get(storage.FINGERPRINT),
         "default configuration": written(attrs.get(BASELINE) or {}),
         "confirms": attrs.get(CONFIRMS),
