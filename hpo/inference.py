@@ -171,6 +171,13 @@ def load(folder: Path, reading: Reading | None = None, *, trust: bool = False) -
         causal_classifier=encoding.causal and not task.takes_words,
         truncation_side=encoding.truncation_side,
     )
+    longest = tokenization.max_length_of(config, tokenizer)
+    shortest = tokenizer.num_special_tokens_to_add() + 1
+    if not shortest <= encoding.max_length <= longest:
+        raise ModelError(
+            f"{folder / manifest.FILE}: reading.max_length: found {encoding.max_length}; the model "
+            f"reads {shortest} to {longest} sub-tokens"
+        )
     with told(source):
         model = task.auto_model().from_pretrained(
             folder, use_safetensors=None if trust else True, dtype=torch.float32, **source.options()

@@ -191,6 +191,21 @@ def test_damaged_manifests(
         inference.load(tmp_path)
 
 
+@pytest.mark.parametrize("length", [2, 513])
+def test_lengths_that_the_model_does_not_read(
+    trained: dict[str, Path], tmp_path: Path, length: int
+) -> None:
+    """A manifest that asks for longer inputs than the model's, or for nothing but markers."""
+    for path in trained["sentiment"].iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    written = json.loads((tmp_path / manifest.FILE).read_text(encoding="utf-8"))
+    written["reading"]["max_length"] = length
+    (tmp_path / manifest.FILE).unlink()
+    (tmp_path / manifest.FILE).write_text(json.dumps(written), encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"max_length: found {length}; the model reads 3 to \d+"):
+        inference.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
