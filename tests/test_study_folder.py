@@ -29,5 +29,5 @@ def test_taken_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_not_ours(tmp_path: Path, text: str) -> None:
     """A study.json that says nothing of a study is somebody else's file."""
     (tmp_path / study_folder.OWNER).write_text(text)
-    with pytest.raises(BadInput, match="found study.json in "):
+    with pytest.raises(BadInput, match=r"found study\.json in "):
         study_folder.check_free(tmp_path)
