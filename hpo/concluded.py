@@ -169,6 +169,6 @@ def open_study(
         )
     folder = data or (stored if stored.is_absolute() and stored.is_dir() else Path())
     root = output.resolve()
-    commits = study.user_attrs.get(storage.COMMITS, {})
+    commits: dict[str, str | None] = {**storage.commits_of(study.user_attrs)}
     workspace = Workspace(found.spec, folder, root / slug(name), root / "cache", commits)
     return Concluded(opened, study, found, workspace)

@@ -21,7 +21,7 @@ def as_toml(recipe: Recipe, remarks: Sequence[str] = ()) -> str:
         for name, value in recipe.fine_tuning.model_dump().items()
         if value != usual.get(name)
     }
-    lines = [*comments(remarks), f"model = {toml(recipe.model)}"]
+    lines = [*comments(remarks), f"model = {toml(recipe.pinned)}"]
     for title, table in (("fine_tuning", ours), ("training", recipe.training)):
         pairs = [f"{_key(name)} = {_value(value)}" for name, value in table.items()
                  if value is not None]  # fmt: skip

@@ -143,23 +143,17 @@ def _facts(
     resolved = concluded.recipe(winner.trial)
     base = resolved.model
     local_data = concluded.workspace.data_folder / (concluded.view.spec.data.path or "")
-    hub_id = concluded.workspace.source(base).hub_id
     notices = _without_folders(concluded.view.notices, concluded)
     return model_card.Facts(
         view=replace(concluded.view, notices=notices), trial=winner.trial, study=winner.study,
         recipe=replace(resolved, model=without_folders(base)),
-        architectures=config.get("architectures") or [], base=hub_id,
-        commit=_commit(concluded, base), hub_data=not local_data.exists(),
+        architectures=config.get("architectures") or [],
+        base=concluded.workspace.hub_id(base), hub_data=not local_data.exists(),
         reading=manifest.reading_of(folder) or _reading(concluded, winner),
         fingerprint=str(concluded.attrs.get(storage.FINGERPRINT, "")),
         refit=again, validation=validation, test=test,
         until=best_epoch(concluded, winner.trial) if again == "train+validation" else None,
     )  # fmt: skip
-
-
-def _commit(concluded: Concluded, model: str) -> str | None:
-    commits: Mapping[str, str] = concluded.attrs.get(storage.COMMITS, {})
-    return commits.get(model)
 
 
 def _record(
@@ -182,7 +176,6 @@ def _record(
         "specification": view.spec.to_json(),
         "trial": {"study": winner.study, **_trial(trial)},
         "recipe": recipe.as_record(resolved),
-        "model": {"name": resolved.model, "commit": _commit(concluded, resolved.model)},
         "seeds": {
             "study": view.spec.seed,
             **{name: training[name] for name in ("seed", "data_seed") if name in training},

@@ -163,7 +163,8 @@ def load(folder: Path, reading: Reading | None = None, *, trust: bool = False) -
     source = Source(str(folder), str(folder), trust)
     config = pretrained.load_config(source)
     use_cores(int(getattr(config, "hidden_size", 0) or 0))
-    reading = manifest.reading_of(folder) or reading or _derived(source, config)
+    told_here = manifest.reading_of(folder)
+    reading = told_here or reading or _derived(source, config)
     task, encoding = load_task(reading.task), reading.encoding
     tokenizer = tokenization.load_tokenizer(
         source,
@@ -173,7 +174,7 @@ def load(folder: Path, reading: Reading | None = None, *, trust: bool = False) -
     )
     longest = tokenization.max_length_of(config, tokenizer)
     shortest = tokenizer.num_special_tokens_to_add() + 1
-    if not shortest <= encoding.max_length <= longest:
+    if told_here is not None and not shortest <= encoding.max_length <= longest:
         raise ModelError(
             f"{folder / manifest.FILE}: reading.max_length: found {encoding.max_length}; the model "
             f"reads {shortest} to {longest} sub-tokens"

@@ -73,11 +73,10 @@ def join(
     if not (there or plan.joins or plan.confirms):
         for remark in prepared.remarks():
             progress.note(f"note: {remark}")
-    commits = _commits(opened, plan.confirms or (plan.name if there else None))
-    prepared.pin(commits)
+    known = _commits(opened, plan.confirms or plan.name)
     progress.preparing("reading the data")
-    facts = prepared.load()
-    commits = {**facts.commits, **commits}  # a model that is a folder here has none here
+    facts = prepared.load(known)
+    commits = {**facts.commits, **known}  # a model that is a folder here has none here
     given = None if plan.joins or plan.confirms else plan.file.spec.budget.model_dump(mode="json")
     if given is not None and there:
         plan = _with_agreed_budget(plan, opened, progress)
@@ -85,7 +84,6 @@ def join(
         opened, plan.name, plan.file.spec, direction=prepared.direction, facts=facts.agreed,
         first={
             storage.NOTICES: facts.notices, storage.DATA: str(plan.file.folder),
-            **({storage.COMMITS: commits} if commits else {}),
             **_marks(plan, opened, prepared.baseline),
         },
         update=None if plan.joins else partial(_say_new_budget, plan.file.spec, progress),
@@ -98,12 +96,9 @@ def join(
         _prioritise(plan, opened, progress, there=there)
         _reopen(plan, opened, progress)
         _take_folder(plan.folder, study)
-        stored = study.user_attrs.get(storage.COMMITS, {})
-        if stored != (commits := {**commits, **stored}):
-            study.set_user_attr(storage.COMMITS, commits)  # a model was added
-    prepared.pin(commits)  # so no trial asks the hub what its model is by now
-    if any(commits[model] != commit for model, commit in facts.commits.items()):
-        prepared.load()  # another worker created it meanwhile, from another copy of the hub
+    agreed = storage.agree_on_commits(opened, study, commits)
+    if agreed != commits:
+        prepared.load(agreed)  # another worker was first, with another commit
 
     def make_worker() -> "Worker":
         from hpo.turn import Work
@@ -165,12 +160,11 @@ def _extends(strategy: "Strategy", stored: StudySpec, new: StudySpec) -> bool:
     )
 
 
-def _commits(opened: "RDBStorage", name: str | None) -> dict[str, str]:
-    """Return which commits of the hub a study began with; models move on, its trials do not."""
-    with storage.told(opened.engine.url), suppress(KeyError):  # there is no such study
-        if name is not None:
-            attrs = opened.get_study_user_attrs(opened.get_study_id_from_name(name))
-            return dict(attrs.get(storage.COMMITS, {}))
+def _commits(opened: "RDBStorage", name: str) -> dict[str, str]:
+    """Return which commits of the hub a study began with; none where there is no such study."""
+    with storage.told(opened.engine.url), suppress(KeyError):
+        study = opened.get_study_id_from_name(name)
+        return storage.commits_of(opened.get_study_user_attrs(study))
     return {}
 
 

@@ -36,7 +36,6 @@ class Facts:
         recipe: the configuration; its model is as the study file names it, less folders.
         architectures: the class of the model, as its config.json has it.
         base: the hub's id of the pretrained model; None where it is no model of the hub's.
-        commit: the hub's, of that model.
         hub_data: whether the data set is the hub's and no folder of this machine.
         reading: how the model reads.
         fingerprint: of the data.
@@ -52,7 +51,6 @@ class Facts:
     recipe: Recipe
     architectures: Sequence[str]
     base: str | None
-    commit: str | None
     hub_data: bool
     reading: Reading
     fingerprint: str
@@ -132,7 +130,8 @@ def _scores(facts: Facts) -> dict[str, dict[str, float]]:
 def _body(facts: Facts) -> list[str]:
     what = {"ner": "named entity recognition", "sentiment": "sentiment analysis"}
     task = what.get(facts.reading.task, facts.reading.task)
-    commit = "" if facts.commit is None else f" (commit {plain(facts.commit)})"
+    known = facts.recipe.commit
+    commit = "" if known is None else f" (commit {plain(known)})"
     return [
         f"# {plain(facts.view.name)}",
         "",

@@ -41,6 +41,7 @@ class _Candidate:
     priority: int
     at_work: int
     place: int  # in the order in which studies were made
+    identity: tuple[object, ...]  # what must stay, so that who has joined it may go on
     seen: tuple[object, ...]  # what must change before it is looked at again, once it is over
     has_work: bool  # or it may have: tickets that are not made yet
 
@@ -74,6 +75,7 @@ class Pool:
         self._stop = stop
         self._presence = Presence(opened.engine, workers.here())
         self._workers: OrderedDict[str, Worker] = OrderedDict()
+        self._joined: dict[str, tuple[object, ...]] = {}  # what a study was when it was joined
         self._over: dict[str, tuple[object, ...]] = {}
         self._refused: dict[str, float] = {}  # until when, by the monotonic clock
 
@@ -163,13 +165,14 @@ class Pool:
         has_work = bool(lost) or waits or not issued or budget is None
         seen = (attrs[storage.ID], attrs[storage.SPEC], supply.issued)
         alive = len(held) - len(lost)
-        return _Candidate(name, priority_of(attrs), alive, place, seen, has_work)
+        identity = (attrs[storage.ID], attrs[storage.DIGEST])
+        return _Candidate(name, priority_of(attrs), alive, place, identity, seen, has_work)
 
     def _worker(self, candidate: _Candidate) -> Worker | None:
         """Return the worker of a study, made if it must be; None where it cannot be served here."""
         name = candidate.name
-        if name in self._workers and self._workers[name].tickets.study != candidate.seen[0]:
-            self._drop(name)  # that study was deleted, and this is another one of its name
+        if name in self._workers and self._joined[name] != candidate.identity:
+            self._drop(name)  # it was deleted, and this is another one of its name, or it has grown
         if name in self._workers:
             self._workers.move_to_end(name)
             return self._workers[name]
@@ -184,7 +187,7 @@ class Pool:
             self._refuse(name, error)
             return None
         refusals.withdraw(self._opened, name)
-        self._workers[name] = worker
+        self._workers[name], self._joined[name] = worker, candidate.identity
         return worker
 
     def _turn(self, candidate: _Candidate, worker: Worker) -> Turned:
@@ -229,7 +232,7 @@ class Pool:
 
     def _drop(self, name: str) -> None:
         """Give back what a study takes in memory."""
-        del self._workers[name]
+        del self._workers[name], self._joined[name]
         gc.collect()
 
     def _rest(self, seconds: float) -> None:

@@ -28,7 +28,7 @@ class Facts:
     Args:
         agreed: what all workers must find alike, by the name under which the study stores it.
         notices: sentences about the data.
-        commits: model -> the commit of the hub that it is here.
+        commits: model -> the commit of the hub that trials begin with here.
     """
 
     agreed: dict[str, Any]
@@ -43,8 +43,8 @@ class Prepared:
     Args:
         runner: trains its configurations.
         strategy: chooses them.
-        load: reads what takes a while, the data first.
-        pin: is told which commits of the hub the models are; `load` comes behind it.
+        load: reads what takes a while, the data first; takes model -> commit of the hub, of those
+            models for which it is settled.
         gpus: returns the GPUs that it can use here, as `CUDA_VISIBLE_DEVICES` names them.
         baseline: the default configuration, which takes one of the trials.
         remarks: returns what the file may say and hardly means.
@@ -53,8 +53,7 @@ class Prepared:
 
     runner: Runner
     strategy: Strategy
-    load: Callable[[], Facts]
-    pin: Callable[[Mapping[str, str]], None] = lambda _: None
+    load: Callable[[Mapping[str, str]], Facts]
     gpus: Callable[[], list[str]] = list
     baseline: Mapping[str, Scalar] | None = None
     remarks: Callable[[], list[str]] = list
@@ -92,21 +91,27 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
     workspace = Workspace(file.spec, file.folder, folder, cache)
     strategy = check_names(file, workspace)
 
-    def load() -> Facts:
+    def load(commits: Mapping[str, str]) -> Facts:
+        workspace.commits.update(commits)
         data = workspace.data
         workspace.check_class_metric()
-        commits = {model: workspace.check_model(model) for model in file.spec.models()}
+        found, notices = {}, list(data.notices)
+        for model in file.spec.models():
+            workspace.check_model(model)
+            if commit := workspace.source(model).revision:
+                found[model] = commit
+            elif workspace.hub_id(model):
+                notices.append(
+                    f"model {model}: its main branch has no model.safetensors; the hub's converted "
+                    "weights are loaded, and may be others tomorrow"
+                )
         gc.collect()
         gc.freeze()  # Trainer collects three times a trial; what was imported is no garbage
         agreed = {
             storage.METRIC: workspace.objective.metric,
             storage.FINGERPRINT: data.fingerprint,
         }
-        found = {model: commit for model, commit in commits.items() if commit is not None}
-        return Facts(agreed, data.notices, found)
-
-    def pin(commits: Mapping[str, str]) -> None:
-        workspace.commits = commits
+        return Facts(agreed, notices, found)
 
     usual = _baseline(file.spec, strategy, workspace.task.published)
 
@@ -115,7 +120,7 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
         return remarks(file.spec, strategy, None if points is None else len(points))
 
     return Prepared(
-        TrainerRunner(workspace), strategy, load, pin, visible_gpus, usual,
+        TrainerRunner(workspace), strategy, load, visible_gpus, usual,
         remarked,
         lambda: about_device(file.spec, Device.here()),
     )  # fmt: skip
@@ -143,4 +148,4 @@ def _prepare_own(file: StudyFile, task: Any, folder: Path) -> Prepared:
         )
     objective = Objective(metric, (spec.objective.direction or task.metrics[metric]) == "maximize")
     runner = OwnTrainingRunner(task, spec.search_space(), objective, folder)
-    return Prepared(runner, load_strategy(spec), lambda: Facts({storage.METRIC: metric}))
+    return Prepared(runner, load_strategy(spec), lambda _: Facts({storage.METRIC: metric}))

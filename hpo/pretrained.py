@@ -1,14 +1,15 @@
 """A pretrained model: where it is, what its configuration says, and why it will not load."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import is_offline_mode, resolve_revision
 from transformers import AutoConfig, PreTrainedConfig
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils.hub import cached_file, has_file
 
 from hpo.errors import ModelError
 
@@ -21,7 +22,7 @@ class Source:
         name: as the study file has it.
         path: the id, or the folder.
         trust_remote_code: run the code that it brings along.
-        revision: a branch, a tag or a commit of the hub.
+        revision: of the hub: a commit, or before it is known, a branch or a tag.
     """
 
     name: str
@@ -33,12 +34,6 @@ class Source:
         """Return the keyword arguments that each `from_pretrained` is called with."""
         options: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
         return options if self.revision is None else {**options, "revision": self.revision}
-
-    @property
-    def hub_id(self) -> str | None:
-        """The id of a hub's model; None for a folder."""
-        local = Path(self.path).is_dir() or self.path.startswith((".", "/", "~"))
-        return None if local else self.path
 
 
 def load_config(source: Source) -> PreTrainedConfig:
@@ -53,15 +48,21 @@ def load_config(source: Source) -> PreTrainedConfig:
 
 
 def commit_of(source: Source) -> str | None:
-    """Return the commit that a model of the hub is; None for a folder, or where nobody can tell."""
-    if source.hub_id is None:
-        return None
-    with suppress(Exception):  # of hub and network; the model was loaded, however
-        offline = is_offline_mode()
-        return resolve_revision(
-            source.hub_id, revision=source.revision, local_files_only=offline
-        ).resolved
-    return None
+    """Return the commit that a model of the hub is now, or was when the cache last saw it.
+
+    Where `main` has no safetensors, transformers takes those that the hub's bot converted, which
+    are no part of any commit of `main`: None, and it is loaded as ever.
+
+    Raises:
+        ModelError: there is no such model, or no such revision.
+    """
+    with told(source):
+        found = Path(str(cached_file(source.path, CONFIG_NAME, revision=source.revision)))
+        commit = found.parent.name
+        files = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
+        if source.trust_remote_code or source.revision is not None:
+            return commit
+        return commit if any(has_file(source.path, each, commit) for each in files) else None
 
 
 def is_causal(config: PreTrainedConfig) -> bool:

@@ -22,11 +22,18 @@ class Recipe:
         model: the pretrained model, as the study file names it.
         fine_tuning: what is no training argument.
         training: names and values of transformers' training arguments; hpo's defaults aside.
+        commit: of the hub, that the model was loaded from; None for a folder, or if unknown.
     """
 
     model: str
     fine_tuning: FineTuningSpec
     training: Mapping[str, Any]
+    commit: str | None = None
+
+    @property
+    def pinned(self) -> str:
+        """The model as a study file names it so that nobody gets another one."""
+        return self.model if self.commit is None else f"{self.model.split('@')[0]}@{self.commit}"
 
 
 def resolve(spec: StudySpec, params: Mapping[str, Any]) -> Recipe:
@@ -58,6 +65,7 @@ def as_record(recipe: Recipe) -> dict[str, Any]:
         "model": recipe.model,
         "fine_tuning": recipe.fine_tuning.model_dump(mode="json"),
         "training": dict(recipe.training),
+        **({} if recipe.commit is None else {"commit": recipe.commit}),
     }
 
 
@@ -69,6 +77,7 @@ def from_record(record: Mapping[str, Any]) -> Recipe:
     """
     try:
         tuning = FineTuningSpec.model_validate_json(json.dumps(record["fine_tuning"]))
-        return Recipe(str(record["model"]), tuning, dict(record["training"]))
+        training = dict(record["training"])
+        return Recipe(str(record["model"]), tuning, training, record.get("commit"))
     except (KeyError, TypeError, ValueError) as error:
         raise SpecError(f"recipe: was stored by another version of hpo: {error}") from None

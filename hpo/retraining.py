@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hpo.evaluations import Evaluation, as_record
 from hpo.fine_tuning import Job, Outcome, fine_tune
 from hpo.observer import Observer
 from hpo.pruning import EPOCHS
+from hpo.recipe import Recipe
 from hpo.trials import RUN, TrialResult
 
 _OFTEN = 10.0  # seconds between two lines about steps
@@ -201,10 +202,20 @@ def differences(concluded: Concluded, trial: TrialResult) -> list[str]:
         f"{name} is {mine}; the trial had {versions[name]}"
         for name, mine in storage.own_versions({storage.VERSIONS: versions}).items()
     ]
+    notes += _about_commit(concluded, concluded.recipe(trial))
     device = Device.here(cpu=bool(concluded.recipe(trial).training.get("use_cpu"))).name
     if run.get("device") not in {None, device}:
         notes.append(f"the device is {device}; the trial had {run['device']}")
     return notes
+
+
+def _about_commit(concluded: Concluded, known: Recipe) -> Iterator[str]:
+    """Yield that a model may be another one than the trial's; of a folder nobody knows."""
+    found = concluded.workspace.source(known.model, known.commit).revision
+    if found != known.commit:
+        before = "is not known" if known.commit is None else f"was {known.commit}"
+        now = "a folder" if found is None else f"commit {found}"
+        yield f"the model {known.model} is {now}; the commit that the trial began with {before}"
 
 
 def _agree(trial: TrialResult, outcome: Outcome) -> bool | None:

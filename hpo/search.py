@@ -6,7 +6,7 @@ the values are known, state that leaks from trial to trial. Here the Trainer tha
 with does nothing but search: its `train` hands each trial to a `FineTuner` made for it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class TrainerRunner:
 
     def train(self, attempt: Attempt) -> Result:
         """Fine-tune with the parameters that were drawn."""
-        resolved = recipe.resolve(self.workspace.spec, attempt.params)
+        resolved = self.resolved(attempt.params)
         attempt.store("recipe", recipe.as_record(resolved))
         job = self.workspace.job(resolved, attempt.folder)
         job = replace(job, earlier=attempt.earlier)
@@ -75,6 +75,11 @@ class TrainerRunner:
         }
         value = outcome.best.metrics[self.objective.metric]
         return Result(value, outcome.evaluations, outcome.checkpoint, facts)
+
+    def resolved(self, params: Mapping[str, Any]) -> Recipe:
+        """Return what is trained for drawn parameters, and from which commit of the hub."""
+        found = recipe.resolve(self.workspace.spec, params)
+        return replace(found, commit=self.workspace.source(found.model).revision)
 
     def peak_memory(self) -> int:
         """Return the peak of the training that failed, in bytes."""

@@ -312,9 +312,13 @@ class StudySpec(_Part):
     def models(self) -> list[str]:
         """Return every model that a trial may use."""
         parameter = self.space.root.get("model")
-        if isinstance(parameter, Choice):
-            return [str(value) for value in parameter.values]
-        return list(self.model)
+        if not isinstance(parameter, Choice):
+            return list(self.model)
+        searched = [str(value) for value in parameter.values]
+        usual = (
+            [] if parameter.when is None else self.model
+        )  # of trials in which it is not searched
+        return list(dict.fromkeys([*searched, *usual]))
 
     @contextmanager
     def located(self) -> Iterator[None]:

@@ -51,7 +51,7 @@ VERSIONS = "hpo:versions"
 ID = STUDY_ID
 DIGEST = "hpo:digest"
 FINGERPRINT = "hpo:fingerprint"  # of the data
-COMMITS = "hpo:commits"  # model -> the commit of the hub that its trials begin with
+COMMITS = "hpo:commits"  # model -> the commit of the hub that new trials begin with
 _DECISIVE = ("hpo", "optuna", "transformers")  # a study is of one minor version of each
 _OPENING = (ImportError, OSError, ValueError, RuntimeError)  # the last: a schema of another version
 _WITHOUT_LOG = 60.0  # seconds that whoever uses SQLite waits for another one
@@ -351,6 +351,40 @@ def create_or_attach(  # noqa: PLR0913 - what a study is, in the words of its ca
 
     with told(storage.engine.url):
         return persisting(attempt)
+
+
+def agree_on_commits(
+    storage: RDBStorage, study: optuna.Study, found: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the commits of the hub that a study's models are, for each worker alike.
+
+    Args:
+        storage: where it lives.
+        study: which one.
+        found: model -> commit, as this process found them; stored of those the study lacks.
+
+    Raises:
+        StorageError: the storage failed.
+    """
+
+    def stored() -> dict[str, str]:
+        return commits_of(storage.get_study_user_attrs(study._study_id))  # noqa: SLF001
+
+    def attempt() -> dict[str, str]:
+        if found.keys() <= stored().keys():
+            return stored()
+        with _one_at_a_time(storage.engine.url):
+            agreed = {**found, **stored()}
+            study.set_user_attr(COMMITS, agreed)
+        return agreed
+
+    with told(storage.engine.url):
+        return persisting(attempt)
+
+
+def commits_of(attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return model -> commit of the hub, of a study's attributes."""
+    return dict(attrs.get(COMMITS, {}))
 
 
 def _write_new(

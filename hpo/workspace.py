@@ -1,7 +1,7 @@
 """What a process needs to run a study's trials: specification, data, folders, encoded inputs."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,14 +34,15 @@ class Workspace:
         data_folder: where relative paths of data and models start.
         folder: the study's own folder, for its trials.
         cache: a folder for encoded data and sample models, shared by studies.
-        commits: model -> the commit of the hub that the study's trials begin with.
+        commits: model -> the commit of the hub that trials begin with, of those that were looked
+            up; None where it has none (see `pretrained.commit_of`).
     """
 
     spec: StudySpec
     data_folder: Path
     folder: Path
     cache: Path
-    commits: Mapping[str, str] = field(default_factory=dict)
+    commits: dict[str, str | None] = field(default_factory=dict)
     _inputs: OrderedDict[tuple[object, ...], Inputs] = field(default_factory=OrderedDict)
 
     @cached_property
@@ -108,8 +109,23 @@ class Workspace:
             seed=self.spec.seed,
         )
 
-    def source(self, model: str) -> Source:
-        """Return where a model of the study file is; a sample model is made if need be."""
+    def hub_id(self, model: str) -> str | None:
+        """Return the hub's id of a model of the study file; None for a folder or a sample."""
+        if model.startswith(("sample:", ".", "/", "~")) or (self.data_folder / model).is_dir():
+            return None
+        return model.partition("@")[0]
+
+    def source(self, model: str, commit: str | None = None) -> Source:
+        """Return where a model of the study file is; a sample model is made if need be.
+
+        Args:
+            model: as the study file names it.
+            commit: of the hub; by default the one that the study began with, or else, for the rest
+                of this process, the one that the model is now.
+
+        Raises:
+            ModelError: there is no such model.
+        """
         if model.startswith("sample:"):
             family = model.removeprefix("sample:")
             folder = self.cache / "models" / f"{family}-{self.data.fingerprint}"
@@ -121,20 +137,20 @@ class Workspace:
                 "study file, where its paths start; expected the path from there"
             )
         trust = self.spec.trust_remote_code
-        if local.is_dir():
-            return Source(model, str(local), trust)
-        path, revision = _on_hub(model)
-        return Source(model, path, trust, self.commits.get(model, revision))
+        hub_id = self.hub_id(model)
+        if hub_id is None:
+            return Source(model, str(local) if local.is_dir() else model, trust)
+        if commit is None and model not in self.commits:
+            revision = _revision(model)
+            self.commits[model] = pretrained.commit_of(Source(model, hub_id, trust, revision))
+        return Source(model, hub_id, trust, commit or self.commits[model])
 
     def _texts(self) -> Iterator[str]:
         for row in self.data.train.rows:
             yield " ".join(row["tokens"]) if self.task.takes_words else row["text"]
 
-    def check_model(self, model: str) -> str | None:
+    def check_model(self, model: str) -> None:
         """Check what takes no time: that a model is there, and takes inputs of the study's length.
-
-        Returns:
-            The commit of the hub that it is; see `pretrained.commit_of`.
 
         Raises:
             ModelError: it cannot be loaded, or is too short.
@@ -147,16 +163,14 @@ class Workspace:
         wanted = self.spec.fine_tuning.max_length
         with self.spec.located():
             tokenization.resolve_max_length(wanted, source, config, tokenizer)
-        return pretrained.commit_of(source)
 
     def inputs(self, recipe: Recipe) -> Inputs:
         """Return the encoded data of a recipe, from memory where it is still there."""
         tuning = recipe.fine_tuning
-        key = (recipe.model, tuning.max_length, tuning.truncation_side)
+        source = self.source(recipe.model, recipe.commit)
+        key = (source, tuning.max_length, tuning.truncation_side)
         if key not in self._inputs:
-            self._inputs[key] = prepare(
-                self.task, self.data, self.source(recipe.model), tuning, self.cache / "inputs"
-            )
+            self._inputs[key] = prepare(self.task, self.data, source, tuning, self.cache / "inputs")
         self._inputs.move_to_end(key)
         while len(self._inputs) > _KEPT_INPUTS:
             self._inputs.popitem(last=False)
@@ -167,21 +181,21 @@ class Workspace:
         return Job(
             recipe=recipe,
             task=self.task,
-            source=self.source(recipe.model),
+            source=self.source(recipe.model, recipe.commit),
             inputs=self.inputs(recipe),
             objective=self.objective,
             folder=folder,
         )
 
 
-def _on_hub(model: str) -> tuple[str, str | None]:
-    """Split `ID@REVISION`; a hub id has no @ in it."""
-    if model.startswith((".", "/", "~")):
-        return model, None
-    path, at, revision = model.partition("@")
-    if at and not revision:
-        raise ModelError(f"model {model}: found nothing after @; expected a branch, tag or commit")
-    return path, revision or None
+def _revision(model: str) -> str | None:
+    """Return the revision of `ID@REVISION`; a hub id has no @ in it."""
+    hub_id, at, revision = model.partition("@")
+    if at and not (hub_id and revision):
+        raise ModelError(
+            f"model {model}: expected a hub id before the @, and a branch, tag or commit behind it"
+        )
+    return revision or None
 
 
 def _of_one_class(metric: str) -> bool:

@@ -1,17 +1,23 @@
 """Models of the hub: which commit is loaded, and that a study stays with the one it began with."""
 
+import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from huggingface_hub import ModelCard, constants
+from sqlalchemy import URL, text
 
-from hpo import manifest, pretrained, run_study, storage
+from hpo import manifest, preparation, run_study, search, storage
+from hpo.binding import BindingStorage
 from hpo.cli import main
 from hpo.errors import ModelError
+from hpo.spec import StudyFile
+from hpo.workspace import Workspace
 from tests import hub_cache
-from tests.studies_made import make_workspace, write_study
+from tests.studies_made import make_spec, make_workspace, write_study
 
 MODEL = "owner/tiny"
 OLD, NEW = "a" * 40, "b" * 40
@@ -29,54 +35,110 @@ def hub(tmp_path: Path, model_folders: dict[str, Path], monkeypatch: pytest.Monk
     return cache
 
 
+def workspace_of(folder: Path, model: str = MODEL) -> Workspace:
+    """Return the workspace of a study of the model."""
+    return make_workspace(folder / "study", {"model": model})
+
+
 @pytest.mark.parametrize(
     ("name", "commit"), [(MODEL, NEW), (f"{MODEL}@v1", OLD), (f"{MODEL}@{OLD}", OLD)]
 )
 def test_revisions(hub: Path, tmp_path: Path, name: str, commit: str) -> None:
-    """What follows an @ is a revision; without one it is the main branch."""
-    assert hub.is_dir()
-    workspace = make_workspace(tmp_path / "study", {"model": name})
-    assert workspace.check_model(name) == commit
-    assert workspace.source(name).hub_id == MODEL
-    workspace.commits = {name: NEW}
-    assert workspace.check_model(name) == NEW
+    """What follows an @ is a revision; without one it is the main branch, as it is at first."""
+    workspace = workspace_of(tmp_path, name)
+    assert workspace.source(name).revision == commit
+    hub_cache.point(hub, MODEL, "main", "d" * 40)
+    assert workspace.source(name).revision == commit
+    assert workspace.source(name, "c" * 40).revision == "c" * 40
+    assert workspace.hub_id(name) == MODEL
+    workspace.check_model(name)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         (f"{MODEL}@v9", f"model {MODEL}@v9: found no folder of that name, and the hub cannot be"),
-        (f"{MODEL}@", f"model {MODEL}@: found nothing after @; expected a branch, tag or commit"),
-        ("./no@v1", "model ./no@v1: found no folder"),
+        (f"{MODEL}@", f"model {MODEL}@: expected a hub id before the @, and a branch, tag or com"),
+        ("@v1", "model @v1: expected a hub id before the @, and a branch"),
+        ("./no@v1", r"model \./no@v1: found no folder"),
     ],
 )
 def test_no_such_revision(hub: Path, tmp_path: Path, name: str, message: str) -> None:
     """Whoever names a revision that is not there is told so, with its name."""
     assert hub.is_dir()
-    workspace = make_workspace(tmp_path / "study", {"model": name})
     with pytest.raises(ModelError, match=message):
-        workspace.check_model(name)
+        workspace_of(tmp_path, name).check_model(name)
 
 
 def test_folders_have_no_commit(hub: Path, tmp_path: Path) -> None:
     """A folder is none of the hub's, not even one of its cache or one that is called like it."""
     snapshot = hub / "models--owner--tiny" / "snapshots" / OLD
-    workspace = make_workspace(tmp_path / "study", {"model": str(snapshot)})
-    assert workspace.check_model(str(snapshot)) is None
-    assert workspace.source(str(snapshot)).hub_id is None
+    workspace = workspace_of(tmp_path, str(snapshot))
     (tmp_path / "study" / "owner").mkdir()
     (tmp_path / "study" / MODEL).symlink_to(snapshot)
-    workspace.commits = {MODEL: NEW}
-    assert workspace.check_model(MODEL) is None
+    workspace.commits = {MODEL: NEW}  # as another machine found it
+    for name in (str(snapshot), MODEL):
+        assert workspace.source(name).revision is None
+        assert workspace.hub_id(name) is None
+        assert search.TrainerRunner(workspace).resolved({"model": name}).commit is None
 
 
 def test_a_commit_that_is_gone(hub: Path, tmp_path: Path) -> None:
     """A machine that lacks the study's commit is told which one that is."""
     assert hub.is_dir()
-    workspace = make_workspace(tmp_path / "study", {"model": MODEL})
+    workspace = workspace_of(tmp_path)
     workspace.commits = {MODEL: "c" * 40}
     with pytest.raises(ModelError, match=f"model {MODEL} at revision {'c' * 40}: found no"):
-        pretrained.load_config(workspace.source(MODEL))
+        workspace.check_model(MODEL)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_weights_of_the_hubs_bot(hub: Path, tmp_path: Path, trusted: bool) -> None:
+    """They are on no commit of the main branch: it is not pinned, and the study says so."""
+    (snapshot,) = hub.glob(f"*/snapshots/{NEW}")
+    (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
+    file = StudyFile(
+        write_study(tmp_path / "s.toml"), make_spec({"model": MODEL, "trust_remote_code": trusted})
+    )
+    facts = preparation.prepare(file, tmp_path / "runs", tmp_path / "cache").load({})
+    assert facts.commits == ({MODEL: NEW} if trusted else {})
+    told = [each for each in facts.notices if "has no model.safetensors" in each]
+    assert len(told) == (0 if trusted else 1)
+
+
+def test_a_model_that_depends_on_a_parameter() -> None:
+    """Where it is not searched, it is the study's: that one is checked and pinned, too."""
+    when = {"freeze": "none"}
+    spec = make_spec(
+        {
+            "model": "usual",
+            "space": {
+                "freeze": {"type": "choice", "values": ["none", "embeddings"]},
+                "model": {"type": "choice", "values": ["a", "b"], "when": when},
+            },
+        }
+    )
+    assert spec.models() == ["a", "b", "usual"]
+
+
+def test_who_adds_a_commit_first(opened: BindingStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of workers that add the commit of a model at once, all take that of one of them."""
+    study = storage.create_or_attach(
+        opened, "s", make_spec({"model": MODEL}), direction="maximize", facts={}
+    )
+    assert storage.agree_on_commits(opened, study, {}) == {}
+    assert storage.COMMITS not in study.user_attrs
+    alone, others = storage._one_at_a_time, []
+
+    def behind_another(url: URL) -> AbstractContextManager[None]:
+        monkeypatch.setattr(storage, "_one_at_a_time", alone)
+        others.append(storage.agree_on_commits(opened, study, {MODEL: OLD}))
+        return alone(url)
+
+    monkeypatch.setattr(storage, "_one_at_a_time", behind_another)
+    mine = storage.agree_on_commits(opened, study, {MODEL: NEW, "other": NEW})
+    assert others == [{MODEL: OLD}]
+    assert mine == {MODEL: OLD, "other": NEW} == study.user_attrs[storage.COMMITS]
 
 
 def test_a_study_stays_with_its_commit(hub: Path, tmp_path: Path) -> None:
@@ -111,10 +173,43 @@ def test_a_study_stays_with_its_commit(hub: Path, tmp_path: Path) -> None:
         assert ended.exit_code == 0, ended.output
     told = manifest.load(tmp_path / "model")
     assert told is not None
-    assert told["model"] == {"name": MODEL, "commit": OLD}
+    assert (told["recipe"]["model"], told["recipe"]["commit"]) == (MODEL, OLD)
     card = ModelCard.load(tmp_path / "model" / "README.md")
     assert card.data.base_model == MODEL
     assert f"(commit <code>{OLD}</code>)" in card.text
+    assert f'model = "{MODEL}@{OLD}"' in card.text
+
+
+def test_a_trial_of_before(hub: Path, tmp_path: Path) -> None:
+    """Where no commit was stored, none is claimed, and who trains it again is told."""
+    assert hub.is_dir()
+    path = write_study(
+        tmp_path / "study.toml", {"model": MODEL, "training": {"num_train_epochs": 1}}
+    )
+    url, runs = f"sqlite:///{tmp_path}/hpo.db", tmp_path / "runs"
+    name = run_study(path, trials=1, storage_url=url, output=runs).name
+    opened = storage.open_storage(url, create=False)
+    (trial,) = storage.load(opened, name).get_trials()
+    stored = {**trial.user_attrs["recipe"]}
+    assert stored.pop("commit") == NEW
+    opened.remove_session()
+    with opened.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE trial_user_attributes SET value_json = :new WHERE key = 'recipe'"),
+            {"new": json.dumps(stored)},
+        )
+    opened.engine.dispose()
+    there = ["--storage", url, "--runs", str(runs)]
+    ended = CliRunner().invoke(main, ["retrain", name, "--trial", "0", *there])
+    assert ended.exit_code == 0, ended.output
+    assert f"the model {MODEL} is commit {NEW}; the commit that the trial began with is not" in (
+        ended.output
+    )
+    ended = CliRunner().invoke(main, ["export", name, "--output", str(tmp_path / "model"), *there])
+    assert ended.exit_code == 0, ended.output
+    card = ModelCard.load(tmp_path / "model" / "README.md")
+    assert card.data.base_model == MODEL
+    assert NEW not in card.content
 
 
 def test_another_worker_was_first(

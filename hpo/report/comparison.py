@@ -69,6 +69,15 @@ def _differences(subjects: Sequence[Subject]) -> Iterator[Block]:
                    "compared.")  # fmt: skip
     if len({subject.view.fingerprint for subject in subjects}) > 1:
         yield Text("These studies have different data: a difference in score may be one of data.")
+    commits: dict[str, set[str]] = {}
+    for subject in subjects:
+        for trial in subject.view.trials:
+            recipe = trial.record.get("recipe") or {}
+            if "commit" in recipe:
+                commits.setdefault(recipe["model"], set()).add(recipe["commit"])
+    if several := [model for model, each in commits.items() if len(each) > 1]:
+        yield Text(f"Trials of these studies began with different commits of {', '.join(several)}: "
+                   "a difference in score may be one of its weights.")  # fmt: skip
 
 
 def _table(subjects: Sequence[Subject]) -> Table:

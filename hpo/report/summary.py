@@ -180,7 +180,7 @@ def as_python(recipe: Recipe, remarks: Sequence[str] = ()) -> str:
         ")",
     ]
     usual = FineTuningSpec().model_dump()
-    rest = {"model": recipe.model} | {
+    rest = {"model": recipe.pinned} | {
         name: value
         for name, value in recipe.fine_tuning.model_dump().items()
         if value != usual.get(name)

@@ -9,7 +9,7 @@ from hpo import orders, storage
 from hpo.spec import parse
 from tests.faults import scripted
 from tests.faults.conftest import often
-from tests.faults.field import Field
+from tests.faults.field import NAME, Field
 from tests.faults.invariant import check_invariant, trials_of
 from tests.faults.processes import ELSEWHERE, Process, wait_until
 
@@ -86,3 +86,20 @@ def test_three_studies(field: Field) -> None:
     )  # others died before their first trial
     assert urgent[-1] <= usual[0]
     assert usual[-1] <= idle[0]
+
+
+def test_a_grid_that_grows(field: Field) -> None:
+    """A worker of the pool that has begun a grid runs the points that are added meanwhile, too."""
+    wide = field.write(6)
+    field.script(steps=4, pause=0.1)
+    first = field.run(field.write(3))
+    first.wait_for("trial 0 started")
+    first.send(signal.SIGTERM)
+    assert first.end().code == 75
+    worker = field.start("worker")
+    field.wait_for("began", 2)
+    assert field.start("submit", str(wide), "--name", NAME).end().code == 0
+    wait_until(lambda: done(field) == 6 or worker.over(), "six outcomes")
+    worker.send(signal.SIGTERM)
+    assert worker.end().code == 75, worker.said()
+    field.check(6)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo import storage
 from hpo.confirmation import BASELINE
 from hpo.plugins import Plugins
 from hpo.report import importance
@@ -402,7 +403,7 @@ def test_conditional_and_mixed_parameters(tmp_path: Path) -> None:
 
 
 def test_comparison_has_a_line_for_each(rich: Path, tmp_path: Path) -> None:
-    """Two studies: one table, two figures, a line each; other data is told."""
+    """Two studies: one table, two figures, a line each."""
     make_study(tmp_path, [trial(0, 0.4), trial(1, 0.6)], name="grid")
     one, other = subject_of(rich), subject_of(tmp_path, "grid")
     found = made(one, other)
@@ -413,6 +414,31 @@ def test_comparison_has_a_line_for_each(rich: Path, tmp_path: Path) -> None:
     (table,) = [each for each in found["comparison"].blocks if isinstance(each, Table)]
     assert [row[0] for row in table.rows] == ["films", "grid"]
     assert table.columns[2].title == "after 2 trials"
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "commit", "expected"),
+    [
+        ("f", "a" * 40, []),
+        ("g", "a" * 40, ["These studies have different data: a difference in score may be one of"]),
+        ("f", "b" * 40, ["Trials of these studies began with different commits of owner/tiny: a"]),
+        ("f", None, []),  # of before: nobody knows
+    ],
+)
+def test_what_makes_studies_unlike(
+    tmp_path: Path, fingerprint: str, commit: str | None, expected: list[str]
+) -> None:
+    """Other data, and another state of the model, are told."""
+    for name, data, loaded in (("one", "f", "a" * 40), ("two", fingerprint, commit)):
+        recipe = {"model": "owner/tiny", **({} if loaded is None else {"commit": loaded})}
+        make_study(
+            tmp_path, [trial(0, 0.5, attrs={"recipe": recipe})], name=name,
+            facts={storage.FINGERPRINT: data},
+        )  # fmt: skip
+    subjects = load_subjects(("one", "two"), url_of(tmp_path), lambda _: None)
+    blocks = made(*subjects)["comparison"].blocks
+    found = [each.text for each in blocks if isinstance(each, Text)]
+    assert [each[: len(wanted)] for each, wanted in zip(found, expected, strict=True)] == expected
 
 
 def test_an_empty_study_can_be_compared(rich: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import html
 import json
 import os
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -109,6 +110,15 @@ def test_the_configuration_can_be_copied(plain: Done, tmp_path: Path) -> None:
     assert told["fine_tuning"]["max_length"] == 16
     expected = {name: each for name, each in recipe["training"].items() if each is not None}
     assert told["training"] == expected
+
+
+def test_without_the_data(plain: Done, tmp_path: Path) -> None:
+    """Weights that are here are written wherever the data is, and the sample model is not made."""
+    shutil.rmtree(plain.folder / "runs" / "cache")
+    for path in plain.folder.glob("*.jsonl"):
+        path.unlink()
+    plain.json("export", "--output", tmp_path / "model")
+    assert ModelCard.load(tmp_path / "model" / "README.md").data.base_model is None
 
 
 @pytest.mark.parametrize("mode", ["train", "train+validation"])
