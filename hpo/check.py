@@ -192,7 +192,7 @@ def _report(
     count = None if points is None else len(points)
     splits = {"train": data.train, "validation": data.validation}
     notices = [
-        *data.notices, *remarks(workspace.spec, strategy, count),
+        *data.notices, *workspace.unpinned(), *remarks(workspace.spec, strategy, count),
         *about_device(workspace.spec, Device.here()),
     ]  # fmt: skip
     labels = list(data.labels)

@@ -48,7 +48,7 @@ class Prepared:
         gpus: returns the GPUs that it can use here, as `CUDA_VISIBLE_DEVICES` names them.
         baseline: the default configuration, which takes one of the trials.
         remarks: returns what the file may say and hardly means.
-        remarks_here: returns what the device of this process will not do as one would think.
+        remarks_here: returns what will not be here as one would think: the device, models.
     """
 
     runner: Runner
@@ -95,23 +95,18 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
         workspace.commits.update(commits)
         data = workspace.data
         workspace.check_class_metric()
-        found, notices = {}, list(data.notices)
+        found = {}
         for model in file.spec.models():
             workspace.check_model(model)
             if commit := workspace.source(model).revision:
                 found[model] = commit
-            elif workspace.hub_id(model):
-                notices.append(
-                    f"model {model}: its main branch has no model.safetensors; the hub's converted "
-                    "weights are loaded, and may be others tomorrow"
-                )
         gc.collect()
         gc.freeze()  # Trainer collects three times a trial; what was imported is no garbage
         agreed = {
             storage.METRIC: workspace.objective.metric,
             storage.FINGERPRINT: data.fingerprint,
         }
-        return Facts(agreed, notices, found)
+        return Facts(agreed, data.notices, found)
 
     usual = _baseline(file.spec, strategy, workspace.task.published)
 
@@ -122,7 +117,7 @@ def prepare(file: StudyFile, folder: Path, cache: Path) -> Prepared:
     return Prepared(
         TrainerRunner(workspace), strategy, load, visible_gpus, usual,
         remarked,
-        lambda: about_device(file.spec, Device.here()),
+        lambda: [*workspace.unpinned(), *about_device(file.spec, Device.here())],
     )  # fmt: skip
 
 

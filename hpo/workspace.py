@@ -145,6 +145,15 @@ class Workspace:
             self.commits[model] = pretrained.commit_of(Source(model, hub_id, trust, revision))
         return Source(model, hub_id, trust, commit or self.commits[model])
 
+    def unpinned(self) -> list[str]:
+        """Return in sentences which models of the hub may be others tomorrow."""
+        return [
+            f"model {model}: its main branch has no model.safetensors; the weights that the hub "
+            "has converted are loaded, and no commit of them is kept"
+            for model in self.spec.models()
+            if self.hub_id(model) and not self.source(model).revision
+        ]
+
     def _texts(self) -> Iterator[str]:
         for row in self.data.train.rows:
             yield " ".join(row["tokens"]) if self.task.takes_words else row["text"]

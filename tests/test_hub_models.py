@@ -94,15 +94,15 @@ def test_a_commit_that_is_gone(hub: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("trusted", [False, True])
 def test_weights_of_the_hubs_bot(hub: Path, tmp_path: Path, trusted: bool) -> None:
-    """They are on no commit of the main branch: it is not pinned, and the study says so."""
+    """They are on no commit of the main branch: it is not pinned, and whoever trains says so."""
     (snapshot,) = hub.glob(f"*/snapshots/{NEW}")
     (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
     file = StudyFile(
         write_study(tmp_path / "s.toml"), make_spec({"model": MODEL, "trust_remote_code": trusted})
     )
-    facts = preparation.prepare(file, tmp_path / "runs", tmp_path / "cache").load({})
-    assert facts.commits == ({MODEL: NEW} if trusted else {})
-    told = [each for each in facts.notices if "has no model.safetensors" in each]
+    prepared = preparation.prepare(file, tmp_path / "runs", tmp_path / "cache")
+    assert prepared.load({}).commits == ({MODEL: NEW} if trusted else {})
+    told = [each for each in prepared.remarks_here() if "has no model.safetensors" in each]
     assert len(told) == (0 if trusted else 1)
 
 
