@@ -36,21 +36,24 @@ def watching() -> Iterator[Watching]:
         terminal.kill()
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
-def test_a_terminal_shows_it_all(field: Field, watching: Watching, width: int) -> None:
-    """Who is at work, learning curves, failures, the best; it ends with the study, and fits."""
+def test_terminals_show_it_all(field: Field, watching: Watching) -> None:
+    """Who is at work, learning curves, failures, the best; they end with the study, and it fits."""
     field.create(4)
     field.script(steps=6, pause=0.3, evaluate=True, faults={"2": "diverged"})
+    terminals = {width: watching(field, width=width) for width in (60, 80, 200)}
+    for terminal in terminals.values():
+        terminal.wait_for("0 at work")
     field.worker()
-    terminal = watching(field, width=width)
-    terminal.wait_for("▁")  # a learning curve
-    terminal.wait_for("1 at work")
-    terminal.wait_for("1 failed")
-    assert terminal.end() == 0
-    assert "diverged" in terminal.text
-    assert f"study {NAME} is done; `hpo best {NAME}` has its configuration" in terminal.text
-    assert max(map(len, terminal.text.splitlines())) <= width
-    assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")  # the cursor is back
+    for width, terminal in terminals.items():
+        terminal.wait_for("▁")  # a learning curve
+        terminal.wait_for("1 at work")
+        terminal.wait_for("1 failed")
+        assert terminal.end() == 0
+        assert "diverged" in terminal.text
+        assert f"study {NAME} is done; `hpo best {NAME}` has its configuration" in terminal.text
+        assert max(map(len, terminal.text.splitlines())) <= width
+        # the cursor is back
+        assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
 
 
 def test_the_confirmation_is_followed(field: Field, watching: Watching) -> None:
