@@ -8,14 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 VARIABLE = "HPO_TEST_BROWSER"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -37,6 +37,12 @@ def missing() -> str | None:
             f"does as root on Debian, or {VARIABLE}=/path/of/chromium"
         )
     return None
+
+
+def until(page: "Page", condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, while the page goes on; what hangs, pytest ends."""
+    while not condition():
+        page.wait_for_timeout(10)
 
 
 @contextmanager

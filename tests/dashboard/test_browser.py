@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser import launched
+from tests.browser import launched, until
 from tests.dashboard.server import PASSWORD, Served
 from tests.report.studies import HOSTILE
 from tests.report.test_browser import OVERFLOW
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 Open = Callable[..., "Page"]
 
@@ -62,7 +62,7 @@ def test_optunas_pages_are_quiet(open_one: Served, show: Open, noise: list[str])
     assert page.locator("#hpo-bar .report").is_hidden()
     page.goto(f"{open_one.address}/dashboard/studies/1")
     page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
-    assert page.get_by_text("accuracy").count() > 0, "the objective has its name"
+    page.get_by_text("accuracy").first.wait_for(state="attached")  # the objective has its name
     page.goto(f"{open_one.address}/dashboard/studies/1/smartSelection")  # parallel coordinates
     page.wait_for_selector(".js-plotly-plot .parcoords", state="attached")
     page.goto(f"{open_one.address}/dashboard/studies/1/trials?numbers=12")
@@ -78,8 +78,7 @@ def test_a_violation_would_be_heard(open_one: Served, show: Open, noise: list[st
         " const s = document.createElement('script'); s.textContent = 'window.hacked = 1';"
         " document.body.append(s); }"
     )
-    page.wait_for_timeout(0)
-    assert len([each for each in noise if "Content Security Policy" in each]) >= 2
+    until(page, lambda: len([each for each in noise if "Content Security Policy" in each]) >= 2)
     assert page.evaluate("() => window.hacked") is None
 
 
@@ -89,13 +88,13 @@ def test_what_nobody_may_do_is_not_offered(open_one: Served, show: Open) -> None
     page.get_by_role("button", name="Reload").wait_for()
     for icon in ("DriveFileRenameOutlineIcon", "DeleteIcon", "AddBoxIcon"):
         buttons = page.locator(f"button:has([data-testid={icon}])")
-        assert buttons.count() > 0, icon
+        buttons.first.wait_for(state="attached")  # they come with the studies
         assert not any(each.is_visible() for each in buttons.all()), icon
     page.goto(f"{open_one.address}/dashboard/studies/1/note")
     edit = page.locator("button:has([data-testid=EditIcon])")
     edit.wait_for(state="attached")
     assert edit.is_hidden()
-    assert page.get_by_text("read-only").is_visible()
+    page.get_by_text("read-only").wait_for()
 
 
 def test_links_lead_from_page_to_page(open_one: Served, show: Open, noise: list[str]) -> None:
@@ -130,13 +129,17 @@ def test_the_bar_covers_no_name(guarded: Served, show: Open) -> None:
     title.wait_for()
     for width in (700, 360):
         page.set_viewport_size({"width": width, "height": 740})
-        name, bar = title.bounding_box(), page.locator("#hpo-bar").bounding_box()
-        assert name is not None
-        assert bar is not None
-        assert name["width"] > 50
-        is_left = name["x"] + name["width"] <= bar["x"]
-        assert is_left or name["y"] + name["height"] <= bar["y"], width
-        assert bar["x"] + bar["width"] <= width
+        until(page, lambda at=width: _is_clear(title, page.locator("#hpo-bar"), at))  # type: ignore[misc]
+
+
+def _is_clear(title: "Locator", links: "Locator", width: int) -> bool:
+    """Say whether a title and a bar lie apart, and within the width."""
+    name, bar = title.bounding_box(), links.bounding_box()
+    if name is None or bar is None:
+        return False
+    is_left = name["x"] + name["width"] <= bar["x"]
+    is_apart = is_left or name["y"] + name["height"] <= bar["y"]
+    return is_apart and name["width"] > 50 and bar["x"] + bar["width"] <= width
 
 
 def test_hostile_names_stay_inert(open_one: Served, show: Open, noise: list[str]) -> None:

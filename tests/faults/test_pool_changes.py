@@ -91,7 +91,7 @@ def test_three_studies(field: Field) -> None:
 def test_a_grid_that_grows(field: Field) -> None:
     """A worker of the pool that has begun a grid runs the points that are added meanwhile, too."""
     wide = field.write(6)
-    field.script(steps=4, pause=0.1)
+    field.script(steps=4, pause=0.2)
     first = field.run(field.write(3))
     first.wait_for("trial 0 started")
     first.send(signal.SIGTERM)

@@ -11,7 +11,7 @@ from hpo.report.make import make, write
 from hpo.report.subject import load_subjects
 from hpo.report.summary import snippets
 from hpo.trials import MISTAKES
-from tests.browser import launched
+from tests.browser import launched, until
 from tests.report.studies import (
     DEFAULT,
     confirm,
@@ -128,9 +128,8 @@ def test_noise_would_be_heard(show: Open, noise: list[str]) -> None:
         "() => { const s = document.createElement('script'); s.textContent = 'window.hacked = 1';"
         " document.body.append(s); }"
     )
-    page.wait_for_timeout(0)
-    assert any("heard" in each for each in noise)
-    assert any("Content Security Policy" in each for each in noise)
+    for text in ("heard", "Content Security Policy"):
+        until(page, lambda wanted=text: any(wanted in each for each in noise))  # type: ignore[misc]
     assert page.evaluate("() => window.hacked") is None
 
 
