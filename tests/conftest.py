@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from tests.browser import launched
 from tests.postgres import Server, shared_server
 from tests.postgres_programs import NoServer
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from hpo.binding import BindingStorage
     from hpo.data import StudyData
     from hpo.pretrained import Source
@@ -73,6 +76,19 @@ def opened(database_url: str) -> "Iterator[BindingStorage]":
     found = storage.open_storage(database_url)
     yield found
     found.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A headless Chromium."""
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture
+def noise() -> list[str]:
+    """What a page said or asked for, and should not have."""
+    return []
 
 
 @pytest.fixture

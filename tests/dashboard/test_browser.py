@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser import launched, until
+from tests.browser import until
 from tests.dashboard.server import PASSWORD, Served
 from tests.report.studies import HOSTILE
 from tests.report.test_browser import OVERFLOW
@@ -14,19 +14,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 Open = Callable[..., "Page"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """A headless Chromium."""
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture
-def noise() -> list[str]:
-    """What a page said or asked for, and should not have."""
-    return []
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.field import Field
+from tests.postgres import OwnServer, private_server
 
 SOAK = os.environ.get("HPO_SOAK") == "1"
 
@@ -14,6 +15,13 @@ SOAK = os.environ.get("HPO_SOAK") == "1"
 def often(usual: int, soak: int) -> int:
     """Return how often something is repeated: a few times, or in full with HPO_SOAK=1."""
     return soak if SOAK else usual
+
+
+@pytest.fixture
+def server() -> Iterator[OwnServer]:
+    """A server of the test's own."""
+    with private_server() as own:
+        yield own
 
 
 @pytest.fixture

@@ -8,17 +8,10 @@ import pytest
 
 from tests.faults.field import Field
 from tests.faults.processes import Process, wait_until
-from tests.postgres import OwnServer, private_server
+from tests.postgres import OwnServer
 
 STEPS = 12
 LEASE = 6.0  # seconds
-
-
-@pytest.fixture
-def server() -> Iterator[OwnServer]:
-    """A server of the test's own."""
-    with private_server() as own:
-        yield own
 
 
 @pytest.fixture

@@ -19,13 +19,6 @@ STEPS = 8
 
 
 @pytest.fixture
-def server() -> Iterator[OwnServer]:
-    """A server of the test's own."""
-    with private_server() as own:
-        yield own
-
-
-@pytest.fixture
 def field(tmp_path: Path, server: OwnServer) -> Iterator[Field]:
     """A study on that server; its trainings are evaluated after each step."""
     made = Field(tmp_path, server.new_database())

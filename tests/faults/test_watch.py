@@ -14,7 +14,7 @@ from hpo import storage
 from hpo.spectator import Spectator
 from tests.faults.field import NAME, Field
 from tests.faults.processes import wait_until
-from tests.postgres import OwnServer, private_server
+from tests.postgres import OwnServer
 from tests.terminals import Terminal
 
 CTRL_C = "\x03"
@@ -216,13 +216,6 @@ def test_a_study_that_is_deleted(field: Field) -> None:
     opened.engine.dispose()
     ended = watch.end()
     assert (ended.code, ended.stderr) == (4, f"hpo: study {NAME!r}: was deleted\n")
-
-
-@pytest.fixture
-def server() -> Iterator[OwnServer]:
-    """A server of the test's own."""
-    with private_server() as own:
-        yield own
 
 
 def test_an_outage_is_waited_out(tmp_path: Path, server: OwnServer, watching: Watching) -> None:

@@ -11,7 +11,7 @@ from hpo.report.make import make, write
 from hpo.report.subject import load_subjects
 from hpo.report.summary import snippets
 from hpo.trials import MISTAKES
-from tests.browser import launched, until
+from tests.browser import until
 from tests.report.studies import (
     DEFAULT,
     confirm,
@@ -67,19 +67,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         made[kind] = folder / f"{kind}.html"
         write(made[kind], make(studies, url_of(folder), "html", lambda _: None))
     return made
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """A headless Chromium."""
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture
-def noise() -> list[str]:
-    """What a page said or asked for, and should not have."""
-    return []
 
 
 @pytest.fixture
