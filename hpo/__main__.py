@@ -1,5 +1,6 @@
 """`python -m hpo`, and the command `hpo`: no password stays on a command line."""
 
+import logging
 import os
 import re
 import sys
@@ -17,9 +18,27 @@ def main() -> None:
         os.environ["HPO_STORAGE"] = url
         # -P: or modules of the current folder would come first, as for the command they do not
         os.execv(sys.executable, [sys.executable, "-P", "-m", "hpo", *arguments])  # noqa: S606 - us
-    from hpo.cli import main as command_line
+    run(arguments)
 
-    command_line(prog_name="hpo")
+
+def run(arguments: list[str]) -> None:
+    """Run a command line in this process, and end it.
+
+    Raises:
+        SystemExit: with the exit code; no signal changes it any more.
+    """
+    from hpo.cli import main as command_line
+    from hpo.signals import leaving
+
+    if not os.environ.get("HPO_DEBUG"):
+        # What matters of a connection is raised; of what comes as one is closed, a signal for one,
+        # it logs a traceback.
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+    try:
+        command_line(args=arguments, prog_name="hpo")
+    except SystemExit as end:
+        leaving(end.code if isinstance(end.code, int) else 0)
+        raise
 
 
 def without_storage(arguments: list[str]) -> tuple[list[str], str | None]:

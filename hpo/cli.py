@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo import __version__, browsing, deleting, reporting, service, shipping, spectating
-from hpo.errors import INTERRUPTED_EXIT_CODE, BadInput, HpoError, SpecError, StudyFailed
+from hpo.errors import (
+    INTERRUPTED_EXIT_CODE,
+    BadInput,
+    HandedBack,
+    HpoError,
+    SpecError,
+    StudyFailed,
+)
 from hpo.options import (
     AS_JSON,
     GRACE,
@@ -30,6 +37,7 @@ from hpo.options import (
     print_json,
     url_of,
 )
+from hpo.signals import leaving
 
 if TYPE_CHECKING:
     from hpo.binding import BindingStorage
@@ -44,7 +52,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a sub-command."""
         try:
-            return super().invoke(ctx)
+            return self._invoke(ctx)
         except HpoError as error:
             _print_traceback()
             self._fail(ctx, str(error), error.exit_code, getattr(error, "study", None))
@@ -56,6 +64,16 @@ class Commands(click.Group):
             _print_traceback()
             text = f"{type(error).__name__}: {error}"
             self._fail(ctx, f"a fault of hpo's: {text}\n(HPO_DEBUG=1 shows where)", 1)
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            leaving(INTERRUPTED_EXIT_CODE)
+            raise
+        except HandedBack as stopped:
+            leaving(stopped.exit_code)
+            raise
 
     def _fail(
         self, ctx: click.Context, message: str, code: int, study: dict[str, Any] | None = None

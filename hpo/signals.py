@@ -4,6 +4,7 @@ Ctrl-C once: save and leave. Twice: leave at once. SIGTERM, SIGUSR1 (preemption,
 `docker stop`): save, hand back and leave.
 """
 
+import atexit
 import os
 import signal
 import threading
@@ -15,6 +16,23 @@ from typing import Any, Self
 from hpo.errors import HandedBack, StudyFailed
 
 _PREEMPTION = (signal.SIGTERM, signal.SIGUSR1)
+_ALL = (signal.SIGINT, *_PREEMPTION)
+
+
+def leaving(code: int) -> None:
+    """Let no further signal change how this process ends; it has said its last word.
+
+    Impatient fingers and schedulers send several. While the process waits for its threads, one more
+    ends it at once, with the same code; after that Python would answer with a traceback or with
+    another code, and they are ignored for the moment that is left.
+    """
+    atexit.register(_set_all, signal.SIG_IGN)
+    _set_all(lambda _number, _frame: os._exit(code))
+
+
+def _set_all(handler: signal.Handlers | Callable[[int, FrameType | None], None]) -> None:
+    for number in _ALL:
+        signal.signal(number, handler)
 
 
 class Stop:
@@ -33,7 +51,7 @@ class Stop:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # no other may listen
-            for number in (signal.SIGINT, *_PREEMPTION):
+            for number in _ALL:
                 self._before[number] = signal.signal(number, self._receive)
         return self
 

@@ -126,9 +126,9 @@ def _run(arguments: list[str], folder: Path, env: Mapping[str, str], scratch: Pa
         descriptor = os.open(scratch / name, os.O_WRONLY | os.O_CREAT)
         os.dup2(descriptor, number)
         os.close(descriptor)
-    from hpo.cli import main
+    from hpo.__main__ import run
 
-    main.main(args=arguments, prog_name="hpo")
+    run(arguments)
 
 
 class Hpo:

@@ -128,9 +128,9 @@ def _run(arguments: list[str], folder: Path, env: Mapping[str, str]) -> None:
     scripted.install(folder / "site")
     sys.path.insert(0, str(folder / "site"))
     _arm()
-    from hpo.cli import main
+    from hpo.__main__ import run
 
-    main.main(args=arguments, prog_name="hpo")
+    run(arguments)
 
 
 def _arm() -> None:
