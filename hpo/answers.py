@@ -59,7 +59,6 @@ def _wait(connection: Any) -> None:
             continue
         if connecting:
             raise psycopg2.OperationalError(
-                "the server does not answer, to connect was given up after "
-                f"{time.monotonic() - asked:.0f} s"
+                f"the server does not answer, to connect was given up after {end - asked:.0f} s"
             )
         raise psycopg2.OperationalError("the server accepts questions and does not answer")

@@ -88,8 +88,8 @@ def _first(data: bytes, *, has_kind: bool) -> bytes:
 def _await_answer(server: socket.socket) -> None:
     """Read until the server has done what it was asked: it is ready for the next question."""
     answer = b""
-    while True:
-        answer += server.recv(1 << 16)
+    while data := server.recv(1 << 16):
+        answer += data
         while message := _first(answer, has_kind=True):
             answer = answer[len(message) :]
             if message[0] == _READY:

@@ -30,10 +30,12 @@ def engine(postgres: Server) -> Iterator[Engine]:
 
 def test_it_counts_as_away(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """As soon as patience is at an end; the connection is given up, and the next one is asked."""
-    monkeypatch.setattr(answers, "LEAST", 0.1)
-    monkeypatch.setattr(answers, "_SLICE", 0.1)
-    with patience(0.1), pytest.raises(DBAPIError) as caught, engine.connect() as connection:
-        connection.execute(SILENT)
+    with engine.connect() as connection:
+        monkeypatch.setattr(answers, "LEAST", 0.1)
+        monkeypatch.setattr(answers, "_SLICE", 0.1)
+        with patience(0.1), pytest.raises(DBAPIError) as caught:
+            connection.execute(SILENT)
+        monkeypatch.undo()
     assert is_outage(caught.value)
     assert caught.value.connection_invalidated
     with engine.connect() as connection:

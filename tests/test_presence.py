@@ -7,11 +7,13 @@ from sqlalchemy import Engine, event, inspect, text
 
 from hpo import presence, storage
 from hpo.binding import BindingStorage
+from hpo.leases import now
 from hpo.pool_view import WorkerView, list_workers
 from hpo.presence import Presence
 from hpo.storage_check import check
 from tests.postgres import Server
 
+_GRAIN = 0.01  # seconds, of the database's clock
 FAR = "far:7::99"  # of a machine that is not known: nobody sees whether it is gone
 
 
@@ -39,17 +41,21 @@ def test_a_worker_that_waits(
     """It is listed with host, process and what it serves, until it leaves."""
     pool = Presence(opened.engine, FAR)
     one = Presence(opened.engine, "there:8::99", study="its own")
+    before = now(opened.engine)
     pool.note(idle=True, device="cuda")
     one.note(idle=True)
     found = listed()
+    spent = now(opened.engine) - before
     assert [(each.host, each.pid, each.doing) for each in found] == [
         ("far", 7, "waiting"),
         ("there", 8, "waiting"),
     ]
     assert [each.serves for each in found] == [None, "its own"]
     assert found[0].device == "cuda"
-    assert found[0].since == pytest.approx(0, abs=5)
-    assert found[0].idle == pytest.approx(0, abs=5)
+    assert found[0].since is not None
+    assert found[0].idle is not None
+    assert -_GRAIN <= found[0].since <= spent + _GRAIN
+    assert -_GRAIN <= found[0].idle <= spent + _GRAIN
     pool.leave()
     assert [each.host for each in listed()] == ["there"]
 
@@ -78,15 +84,20 @@ def test_since_when_it_waits(
     """The beginning stays with later notes, and goes when the worker is at work."""
     monkeypatch.setattr(presence, "_EVERY", 0.0)
     mine = Presence(opened.engine, FAR)
+    before = now(opened.engine)
     mine.note(idle=True)
     with opened.engine.begin() as connection:
         connection.execute(text("UPDATE hpo_workers SET idle_since = idle_since - 100"))
     mine.note(idle=True)
-    assert listed()[0].since == pytest.approx(100, abs=5)
+    waited = listed()[0].since or 0.0
+    assert 100 - _GRAIN <= waited <= 100 + now(opened.engine) - before + _GRAIN
     mine.note(idle=False)
     assert listed()[0].since is None
+    before = now(opened.engine)
     mine.note(idle=True)
-    assert listed()[0].since == pytest.approx(0, abs=5)
+    since = listed()[0].since
+    assert since is not None
+    assert -_GRAIN <= since <= now(opened.engine) - before + _GRAIN
 
 
 def test_stale_notes(opened: BindingStorage, listed: Callable[[], list[WorkerView]]) -> None:

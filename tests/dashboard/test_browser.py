@@ -129,14 +129,18 @@ def _is_clear(title: "Locator", links: "Locator", width: int) -> bool:
     return is_apart and name["width"] > 50 and bar["x"] + bar["width"] <= width
 
 
+def _has_link(label: str) -> bool:
+    return "<a href='javascript:" in label.replace("\N{WORD JOINER}", "")
+
+
 def test_hostile_names_stay_inert(open_one: Served, show: Open, noise: list[str]) -> None:
     """On our list, in Optuna's pages and in the report (A3)."""
     page = show(open_one, "/")
     assert HOSTILE[1] in page.inner_text("main")
     page.goto(f"{open_one.address}/dashboard/studies/4")
     page.wait_for_selector(".js-plotly-plot .barlayer .trace")
-    labels = [each.text_content() or "" for each in page.locator(".js-plotly-plot text").all()]
-    assert any("<a href='javascript:" in each.replace("\N{WORD JOINER}", "") for each in labels)
+    labels = page.locator(".js-plotly-plot text")
+    until(page, lambda: any(map(_has_link, labels.all_text_contents())))
     assert page.locator("svg a").count() == 0, "plotly would make links of names"
     page.goto(f"{open_one.address}/dashboard/studies/4/trials?numbers=3")
     page.get_by_text("window.hacked").first.wait_for()

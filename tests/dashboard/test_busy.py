@@ -47,7 +47,7 @@ def making(kept: Kept[str], *keys: str) -> Iterator[list[Future[str]]]:
 
 def test_one_makes_for_all() -> None:
     """Those who ask meanwhile get the same, and it is made once."""
-    kept: Kept[str] = Kept(1, 9.0, 1.0, Makers(2), Clock())
+    kept: Kept[str] = Kept(1, 9.0, 1.0, Makers(2, patience=PATIENCE), Clock())
     began, go_on, made = Event(), Event(), []
 
     def make() -> str:

@@ -3,11 +3,11 @@
 import json
 import os
 import signal
-import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from tests.forks import FORKS
 
 PATIENCE = 120.0  # seconds; a limit for what hangs, nothing waits that long
+_GO = "go"
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,21 @@ class Command:
         arguments: what follows `hpo`.
         folder: where it runs.
         env: variables to add.
+        hold: behind the first line of its progress with this text it waits for `release`.
     """
 
-    def __init__(self, arguments: list[str], folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: list[str], folder: Path, env: Mapping[str, str], hold: str | None = None
+    ) -> None:
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._closed = False
-        scratch = folder / f".command-{len(list(folder.glob('.command-*')))}"
+        self._scratch = scratch = folder / f".command-{len(list(folder.glob('.command-*')))}"
         scratch.mkdir()
         self._stdout = scratch / "stdout"
         os.mkfifo(scratch / "stderr")
-        self._process = FORKS.Process(target=_run, args=(arguments, folder, dict(env), scratch))
+        arguments_of = (arguments, folder, dict(env), scratch, hold)
+        self._process = FORKS.Process(target=_run, args=arguments_of)
         self._process.start()
         self._reader = threading.Thread(target=self._read, args=(scratch / "stderr",), daemon=True)
         self._reader.start()
@@ -76,22 +81,17 @@ class Command:
         return line
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        os.kill(int(self._process.pid or 0), number)
+        """Send a signal, if it is there to get one."""
+        with suppress(ProcessLookupError):  # it may go at any moment
+            os.kill(int(self._process.pid or 0), number)
 
-    def pause(self, database: Path) -> None:
-        """Stop it at a moment at which it does not hold the lock of its database."""
-        while True:
-            self.send(signal.SIGSTOP)
-            while self._state() != "T":
-                os.sched_yield()
-            if not _locked(database):
-                return
-            self.send(signal.SIGCONT)
+    def release(self) -> None:
+        """Let it go on behind the line at which it is held."""
+        (self._scratch / _GO).touch()
 
-    def _state(self) -> str:
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
-        return stat.rpartition(")")[2].split()[0]
+    def over(self) -> bool:
+        """Say whether it has ended."""
+        return self._process.exitcode is not None
 
     def end(self) -> Result:
         """Wait until it ends."""
@@ -107,17 +107,9 @@ class Command:
         return result
 
 
-def _locked(database: Path) -> bool:
-    with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return True
-        connection.execute("ROLLBACK")
-        return False
-
-
-def _run(arguments: list[str], folder: Path, env: Mapping[str, str], scratch: Path) -> None:
+def _run(
+    arguments: list[str], folder: Path, env: Mapping[str, str], scratch: Path, hold: str | None
+) -> None:
     os.environ.update(env)
     sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))  # read long ago
     os.chdir(folder)
@@ -126,9 +118,24 @@ def _run(arguments: list[str], folder: Path, env: Mapping[str, str], scratch: Pa
         descriptor = os.open(scratch / name, os.O_WRONLY | os.O_CREAT)
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if hold is not None:
+        _hold(hold, scratch / _GO)
     from hpo.__main__ import run
 
     run(arguments)
+
+
+def _hold(text: str, go: Path) -> None:
+    from hpo.progress import Lines
+
+    say = Lines._say
+
+    def held(lines: Lines, line: str) -> None:
+        say(lines, line)
+        while text in line and not go.exists():
+            time.sleep(0.005)
+
+    setattr(Lines, "_say", held)  # noqa: B010 - mypy takes no assignment
 
 
 class Hpo:
@@ -149,9 +156,11 @@ class Hpo:
         output.mkdir()
         (output / "cache").symlink_to(cache)
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> Command:
-        """Start a command."""
-        return Command(list(arguments), self.folder, env or {})
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, hold: str | None = None
+    ) -> Command:
+        """Start a command; see `Command`."""
+        return Command(list(arguments), self.folder, env or {}, hold)
 
     def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> Result:
         """Run a command to its end."""

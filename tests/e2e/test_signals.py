@@ -10,6 +10,7 @@ from hpo.checkpoints import step_of
 from hpo.study import load_study
 from hpo.trials import FIRST_STEP, RUN, TrialResult
 from tests.e2e.processes import Hpo
+from tests.faults.processes import wait_until
 from tests.studies_made import STEPS, write_study
 
 EPOCHS = 6
@@ -74,9 +75,10 @@ def test_signal_hands_the_trial_back(
     code: int,
 ) -> None:
     """Saved, handed back, not charged; continued from its step to the undisturbed result."""
-    running = hpo.start("run", "--json")
+    running = hpo.start("run", "--json", hold="trial 1 started")
     running.wait_for("trial 1 started")
     running.send(number)
+    running.release()
     ended = running.end()
     assert ended.code == code, ended.stderr
     assert ended.json()["exit_code"] == code
@@ -97,10 +99,14 @@ def test_second_interrupt_leaves_at_once(
     hpo: Hpo, study: Path, undisturbed: dict[float, list[dict[str, float]]]
 ) -> None:
     """Ctrl-C twice may cost the trial its latest steps, and nothing else."""
-    running = hpo.start("run")
+    running = hpo.start("run", hold="trial 0 started")
     running.wait_for("trial 0 started")
-    for _ in range(2):
+
+    def gone() -> bool:
         running.send(signal.SIGINT)
+        return running.over()
+
+    wait_until(gone, "its end")
     assert running.end().code == 130
     assert hpo("run", "--json").json()["trials"] == {"COMPLETE": TRIALS}
     assert results(hpo) == undisturbed
@@ -110,7 +116,7 @@ def test_killed_trial_is_picked_up(
     hpo: Hpo, study: Path, undisturbed: dict[float, list[dict[str, float]]]
 ) -> None:
     """After kill -9 the next run continues the trial behind its last evaluation, at once."""
-    running = hpo.start("run")
+    running = hpo.start("run", hold="epoch 2:")
     running.wait_for("epoch 2:")
     running.send(signal.SIGKILL)
     assert running.end().code == -signal.SIGKILL
@@ -128,9 +134,10 @@ def test_trial_that_kills_its_process_is_given_up(hpo: Hpo, study: Path) -> None
     """Three deaths are a trial's own fault; being handed back is not."""
     write_study(hpo.folder / "study.toml", {**STUDY, "budget": {"trials": 1}})
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
-        running = hpo.start("run")
+        running = hpo.start("run", hold="started")
         running.wait_for("started")
         running.send(number)
+        running.release()
         running.end()
     ended = hpo("run", "--json")
     assert (ended.code, ended.json()["trials"]) == (5, {"FAIL": 1}), ended.stderr
@@ -140,7 +147,7 @@ def test_trial_that_kills_its_process_is_given_up(hpo: Hpo, study: Path) -> None
 
 def test_signal_outside_of_a_trial_ends_at_once(hpo: Hpo, study: Path) -> None:
     """While the data is read there is nothing to save."""
-    running = hpo.start("run")
+    running = hpo.start("run", hold="reading the data")
     running.wait_for("reading the data")
     running.send(signal.SIGTERM)
     assert running.end().code == 75
@@ -150,14 +157,12 @@ def test_two_runs_share_a_study(
     hpo: Hpo, study: Path, undisturbed: dict[float, list[dict[str, float]]]
 ) -> None:
     """A second run joins, wherever it writes; each point is run once, both see all of them."""
-    running = hpo.start("run", "--json")
+    running = hpo.start("run", "--json", hold="trial 0 started")
     running.wait_for("trial 0 started")
-    database = hpo.folder / "runs" / "hpo.db"
-    running.pause(database)
-    elsewhere = ["--output", "elsewhere", "--storage", f"sqlite:///{database}"]
-    joined = hpo.start("run", "--json", *elsewhere)
+    elsewhere = ["--storage", f"sqlite:///{hpo.folder / 'runs' / 'hpo.db'}"]
+    joined = hpo.start("run", "--json", "--output", "elsewhere", *elsewhere)
     joined.wait_for("waiting for 1 trial of other workers")
-    running.send(signal.SIGCONT)
+    running.release()
     for each in (running.end(), joined.end()):
         assert (each.code, each.json()["trials"]) == (0, {"COMPLETE": TRIALS}), each.stderr
     assert results(hpo) == undisturbed

@@ -40,6 +40,11 @@ DRAWN = """() => [...document.querySelectorAll(".canvas")].map((canvas) => ({
 }))"""
 FITTED = f"""() => document.documentElement.dataset.drawn === "yes"
     && ({DRAWN})().every((each) => each.fits)"""
+_LISTEN = """(at) => {
+    const button = document.querySelectorAll(".copy")[at];
+    window.said = new Promise((done) => new MutationObserver(() => done(button.textContent))
+        .observe(button, {childList: true, characterData: true, subtree: true}));
+}"""
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -235,11 +240,9 @@ def test_copy_buttons_copy(show: Open, pages: dict[str, Path], script: str | Non
         " document.body.append(area); }"
     )
     for index, expected in enumerate(written):
-        button = page.locator(".copy").nth(index)
-        button.click()
-        page.wait_for_function(
-            "(at) => document.querySelectorAll('.copy')[at].textContent === 'Copied'", arg=index
-        )
+        page.evaluate(_LISTEN, index)  # it says so for a moment only
+        page.locator(".copy").nth(index).click()
+        assert page.evaluate("() => window.said") == "Copied"
         page.locator("#paste").fill("")
         page.locator("#paste").press("Control+V")
         assert page.input_value("#paste") == expected
