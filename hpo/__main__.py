@@ -27,9 +27,11 @@ def run(arguments: list[str]) -> None:
     Raises:
         SystemExit: with the exit code; no signal changes it any more.
     """
-    from hpo.cli import main as command_line
-    from hpo.signals import leaving
-
+    try:
+        from hpo.cli import main as command_line
+        from hpo.signals import leaving
+    except KeyboardInterrupt:
+        sys.exit(_interrupted())
     if not os.environ.get("HPO_DEBUG"):
         # What matters of a connection is raised; of what comes as one is closed, a signal for one,
         # it logs a traceback.
@@ -39,6 +41,11 @@ def run(arguments: list[str]) -> None:
     except SystemExit as end:
         leaving(end.code if isinstance(end.code, int) else 0)
         raise
+
+
+def _interrupted() -> int:
+    sys.stderr.write("hpo: interrupted\n")
+    return 130
 
 
 def without_storage(arguments: list[str]) -> tuple[list[str], str | None]:

@@ -92,6 +92,8 @@ class Keeper:
     ) -> None:
         self._over.set()
         self._thread.join()
+        if isinstance(error, LeaseLost):  # what the trial told was answered before it
+            self.cut_off = self.cut_off or self._unanswered
 
     def progressed(self) -> None:
         """Take note that the trial goes on.
@@ -156,7 +158,7 @@ class Keeper:
         return LeaseLost(f"ticket {number} is somebody else's now")
 
     def _renew(self, now: float) -> None:
-        self._unanswered = True
+        away, self._unanswered = self._unanswered, True
         # Whatever goes wrong, it is asked again: without this thread nothing would be noticed.
         with suppress(Exception):
             with patience(self._wait()):
@@ -168,6 +170,7 @@ class Keeper:
                 self.ticket = held
                 self._renewed = now  # when it was asked for: the answer may have taken long
             else:
+                self.cut_off = self.cut_off or away  # an outage over, and somebody else was faster
                 self.lost = True
 
     def _look_after(self, now: float) -> None:

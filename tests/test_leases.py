@@ -1,16 +1,21 @@
 """Tickets, one statement at a time, on both databases; many processes: `tests/faults`."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import optuna
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from hpo import storage
-from hpo.binding import BindingStorage
+from hpo.binding import BindingStorage, Held
+from hpo.errors import CutOff, LeaseLost
+from hpo.keeper import Keeper, Patience
 from hpo.leases import Ticket, Tickets, view_tickets
+from hpo.signals import Stop
 from tests.studies_made import make_spec
 
 _GRAIN = 0.01  # seconds, of the database's clock
@@ -226,3 +231,45 @@ def test_one_ticket_is_taken(tickets_of: Callable[..., Tickets]) -> None:
     free = other.take(2)
     assert free is not None
     assert free.progressed_at is None
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_lease_that_was_lost_in_an_outage(
+    tickets_of: Callable[..., Tickets], monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    """Whoever hears of it only when the storage is back was cut off; nobody has died."""
+    late, next_ = tickets_of("late", lease=-1.0), tickets_of("next")
+    late.issue([None])
+    old, new = claimed(late), claimed(next_)
+    assert new.deaths == 1
+    keeper = Keeper(Held(late, old), time.monotonic(), Stop(), Patience(), print)
+    if away:
+        with monkeypatch.context() as outage:
+            outage.setattr(late, "renew", _no_answer)
+            keeper._renew(time.monotonic())
+    keeper._renew(time.monotonic())
+    with pytest.raises(LeaseLost) as caught:
+        keeper.progressed()
+    assert isinstance(caught.value, CutOff) is away
+    if away:
+        assert not keeper.step_back()
+    assert next_.view()[0].deaths == (0 if away else 1)
+
+
+def test_a_report_hears_of_it_first(
+    tickets_of: Callable[..., Tickets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease's own question was not answered yet; it was an outage all the same."""
+    late = tickets_of("late")
+    late.issue([None])
+    keeper = Keeper(Held(late, claimed(late)), time.monotonic(), Stop(), Patience(), print)
+    monkeypatch.setattr(late, "renew", _no_answer)
+    keeper._renew(time.monotonic())
+    lost = LeaseLost("trial 0 was ended by another worker")
+    keeper._thread.start()
+    keeper.__exit__(LeaseLost, lost, None)
+    assert keeper.cut_off
+
+
+def _no_answer(ticket: Ticket, idle: float) -> None:
+    raise OperationalError("", {}, Exception("no answer"))

@@ -2,8 +2,9 @@
 
 A test writes `script.json` into the folder of HPO_TEST_STAGE: how many steps a training has, how
 long each lasts, whether it is evaluated after each, whether it tells what its process takes and
-when it takes its steps, how many processes must have begun one before any goes on, and which faults
-befall which points. What happened is appended to `log.jsonl`.
+when it takes its steps, how many processes must have begun one before any goes on, how many may go
+on before there is a file `go-gate`, and which faults befall which points. What happened is appended
+to `log.jsonl`.
 """
 
 import json
@@ -69,6 +70,7 @@ class Scripted:
         began = {"trial": number, "point": point, "step": step, "attempt": len(attempt.earlier)}
         record("began", **began, at=time.time())
         attempt.reporter.began(step, whole, found.damaged)
+        _wait_at_gate(script, attempt)
         together = script.get("together")
         while together and len({each["pid"] for each in told(stage(), "began")}) < together:
             time.sleep(0.02)
@@ -94,6 +96,18 @@ class Scripted:
         facts = {"metrics": _metrics(point)} if script.get("metrics", True) else {}
         value = score(point) + _luck(script, point, attempt.params.get("seed"))
         return Result(value, evaluations, attempt.folder / checkpoints.BEST, facts)
+
+
+def _wait_at_gate(script: Any, attempt: Attempt) -> None:
+    if "gate" not in script:
+        return
+    numbers = [each["trial"] for each in told(stage(), "began")]
+    while numbers.index(attempt.reporter.trial.number) >= script["gate"]:
+        if (stage() / "go-gate").exists():
+            return
+        if attempt.reporter.asked_to_stop():
+            raise HandedBack("stopped before the first step")
+        time.sleep(0.02)
 
 
 SCRIPTED = Scripted()

@@ -37,7 +37,7 @@ def test_max_failures(field: Field) -> None:
 
 def test_hours(field: Field) -> None:
     """Wall clock of all workers together; the time in which no trial runs does not count."""
-    seconds = 3.0
+    seconds = 6.0
     field.create(0, **RANDOM, budget={"hours": seconds / 3600})
     field.script(steps=5, pause=0.1)
     killed = field.worker(elsewhere=True)

@@ -47,7 +47,7 @@ def passed_over(checkpoint: Path, trial: int) -> str:
 def test_spoilt(field: Field, damage: Callable[[Path], None]) -> None:
     """The one before it is resumed from, and it is said which one was not."""
     field.create(1)
-    field.script(steps=30, pause=0.01)
+    field.script(steps=4000, pause=0.01)
     newest, before, *_ = kill_behind(field, 0, 3)
     damage(newest / "weights")
     field.script(steps=31, pause=0.001)
@@ -62,7 +62,7 @@ def test_spoilt(field: Field, damage: Callable[[Path], None]) -> None:
 def test_all_spoilt(field: Field) -> None:
     """The trial starts again, and says why."""
     field.create(1)
-    field.script(steps=30, pause=0.01)
+    field.script(steps=4000, pause=0.01)
     killed = kill_behind(field, 0, 3)
     for checkpoint in killed:
         empty(checkpoint / "weights")
@@ -76,7 +76,7 @@ def test_all_spoilt(field: Field) -> None:
 def test_the_attempt_before_it(field: Field) -> None:
     """Where the latest attempt's are spoilt, the newest of the attempt before that is taken."""
     field.create(1, budget={"max_attempts": 5})
-    field.script(steps=90, pause=0.01)
+    field.script(steps=4000, pause=0.01)
     first, *_ = kill_behind(field, 0, 3)
     second = kill_behind(field, 1, step_of(first) + 7)
     for checkpoint in second:
@@ -93,7 +93,7 @@ def test_real_training(tmp_path: Path) -> None:
     hpo = Hpo(tmp_path, tmp_path.parent / "e2e-cache")
     changes = {"training": {"num_train_epochs": 8}, "budget": {"trials": 1}}
     write_study(tmp_path / "study.toml", changes)
-    running = hpo.start("run")
+    running = hpo.start("run", hold="epoch 3:")  # it is saved behind that
     folder = tmp_path / "runs" / "study-random" / "trial-0000"
     wait_until((folder / f"checkpoint-{2 * STEPS}" / "hpo-complete").exists, "two checkpoints")
     running.send(signal.SIGKILL)

@@ -60,7 +60,7 @@ def test_the_luck_of_a_search_is_seen(field: Field) -> None:
 
 def test_a_confirmation_survives_its_workers(field: Field) -> None:
     """Some are killed in its midst, others join late: each run has one outcome."""
-    field.script(steps=12)
+    field.script(gate=14)
     field.create(confirm={"top": 4, "seeds": 3})
     workers = [field.worker() for _ in range(3)]
     field.wait_for("told", 6 + 2)
@@ -69,6 +69,7 @@ def test_a_confirmation_survives_its_workers(field: Field) -> None:
     field.wait_for("told", 6 + 5)
     workers[1].send(signal.SIGTERM)
     assert workers[1].end().code == 75
+    field.go("gate")
     for worker in (workers[2], late):
         assert worker.end().code == 0, worker.said()
     field.finish()
@@ -229,16 +230,17 @@ def test_a_study_without_hpo_is_no_confirmation(field: Field) -> None:
 
 def test_a_name_that_is_taken_meanwhile_costs_the_search_nothing(field: Field) -> None:
     """It has its result, and says what keeps it from being confirmed."""
-    field.script(steps=12)
     file = field.write(**{"confirm.top": 2, "confirm.seeds": 2})
+    field.arm("telling")
     running = field.run(file)
-    field.wait_for("began", 2)
+    field.reached("telling")
     opened = storage.open_storage(field.url)
     storage.create_or_attach(
         opened, CONFIRM, parse(field.document(), "study.toml"), direction="maximize",
         facts={storage.METRIC: "score"},
     )  # fmt: skip
     opened.engine.dispose()
+    field.go("telling")
     ended = running.end()
     assert ended.code == 0, ended.stderr
     assert "is not the confirmation of 'field'" in " ".join(ended.stderr.split())

@@ -198,7 +198,7 @@ def test_a_pool_goes_on_with_other_studies(field: Field) -> None:
 def test_a_worker_that_knows_nothing_of_it(field: Field) -> None:
     """It finds the study gone with its next word, says so, and writes nothing any more."""
     field.create(3)
-    field.script(steps=100)
+    field.script(steps=4000)
     worker = field.worker()
     busy(field, worker)
     opened = storage.open_storage(field.url, create=False)

@@ -21,9 +21,9 @@ def test_disk_full_under_the_database(tmp_path: Path, small_disk: Callable[[str]
     disk = small_disk("1m")
     field = Field(tmp_path, f"sqlite:///{disk / 'hpo.db'}")
     field.create(6)
-    field.script(steps=20)
+    field.arm("telling")
     worker = field.worker()
-    field.wait_for("began")
+    field.reached("telling")
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -31,6 +31,7 @@ def test_disk_full_under_the_database(tmp_path: Path, small_disk: Callable[[str]
                 file.write(b"x" * 1024)
         except OSError:
             pass
+    field.go("telling")
     ended = worker.end()
     assert ended.code == 4, ended.stderr
     assert "disk is full" in ended.stderr

@@ -52,9 +52,9 @@ def test_hang(field: Field) -> None:
     """No progress: the stack is written, the worker ends, the ticket is tried again."""
     field.create(2)
     field.script(faults={"0": "hang"}, once=True)
-    hung = field.worker("--hang", "1", elsewhere=True).end()
+    hung = field.worker("--hang", "5", elsewhere=True).end()
     assert hung.code == 1, hung.stderr
-    assert "made no progress for 1 s" in hung.stderr
+    assert "made no progress for 5 s" in hung.stderr
     assert "in _befall" in hung.stderr  # where it hangs
     field.finish()
     found = field.check(2)

@@ -15,7 +15,7 @@ from tests.faults.processes import Process, wait_until
 def test_killed_in_mid_trial(field: Field, elsewhere: bool) -> None:
     """The trial is resumed behind its last checkpoint; without another word if nobody saw it."""
     field.create(2)
-    field.script(steps=6, pause=0.05)
+    field.script(steps=4000, pause=0.05)
     killed = field.worker(elsewhere=elsewhere)
     killed.wait_for("trial 0 started")
     wait_until(
@@ -23,6 +23,7 @@ def test_killed_in_mid_trial(field: Field, elsewhere: bool) -> None:
     )
     killed.send(signal.SIGKILL)
     assert killed.end().code == -signal.SIGKILL
+    field.script(steps=6)
     assert "continues from step" in field.finish().stderr
     found = field.check(2)
     abandoned, retry = (t for t in found["trials"] if t.user_attrs["hpo:run"]["ticket"] == 0)
@@ -35,10 +36,11 @@ def test_killed_in_mid_trial(field: Field, elsewhere: bool) -> None:
 def test_killed_without_a_shared_folder(field: Field) -> None:
     """Who has not the checkpoints of the dead one starts again, and says so."""
     field.create(1)
-    field.script(steps=40)
+    field.script(steps=4000)
     killed = field.worker()
     wait_until(lambda: list(field.output.glob("*/trial-0000/checkpoint-3")), "a checkpoint")
     killed.kill()
+    field.script()
     ended = field.finish("--output", str(field.folder / "other"))
     assert "starts again: no whole checkpoint of trial 0 is in this output folder" in ended.stderr
     found = field.check(1)
@@ -120,7 +122,8 @@ def test_chaos(field: Field) -> None:
     end = time.monotonic() + often(20, 240)
     while strikes and time.monotonic() < end and len(field.log("told")) < points - crowd:
         told = len(field.log("told"))
-        victim = draw.choice(workers)
+        heard = wait_until(lambda w=workers: [each for each in w if each.said()], "who works")  # type: ignore[misc]
+        victim = draw.choice(heard)
         act = draw.choice(["kill", "stop", "term", "interrupt"])
         if act == "kill":
             victim.kill()
@@ -143,8 +146,7 @@ def test_chaos(field: Field) -> None:
         each.send(signal.SIGCONT)
     for each in workers:
         ended = each.end()
-        unborn = ended.code < 0 and not ended.stderr  # it was asked to go before Python listened
-        assert ended.code in {0, 75, 130} or unborn, ended.stderr
+        assert ended.code in {0, 75, 130}, ended.stderr
     field.finish()
     found = field.check(points)
     assert {trial.state.name for trial in found["outcomes"].values()} == {"COMPLETE"}

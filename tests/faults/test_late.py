@@ -40,10 +40,10 @@ def test_who_is_held_up_is_not_dead(server_field: Field) -> None:
         dead.kill()
         holder.execute(text("SELECT * FROM trials WHERE number = 0 FOR UPDATE"))
         field.script(steps=5)
-        heirs = [field.worker(elsewhere=True) for _ in range(3)]
+        heirs = [field.worker("--lease", "4", elsewhere=True) for _ in range(3)]
         wait_until(lambda: looking.execute(TICKET).one().epoch == 2, "an heir")
         until = looking.execute(TICKET).one().lease_until
-        wait_until(lambda: looking.execute(TICKET).one().lease_until > until + 3, "two leases")
+        wait_until(lambda: looking.execute(TICKET).one().lease_until > until + 8, "two leases")
         holder.rollback()
     engine.dispose()
     for heir in heirs:
@@ -78,7 +78,7 @@ def test_a_failure_that_is_told_late(field: Field) -> None:
     field.arm("telling")
     late = field.worker(elsewhere=True)
     field.reached("telling")
-    late.stop()
+    field.pause(late)
     wait_until(
         lambda: not [each for each in field.held() if (each.lease or 0) > 0], "a lease to end"
     )

@@ -57,13 +57,12 @@ def test_a_link_that_is_cut(field: Field, networks: list[Network], evaluate: boo
     """Who is cut off steps back before its lease ends; others take over; mended, it goes on."""
     budget = 16
     field.create(budget)
-    field.script(steps=50, pause=0.1, evaluate=evaluate, timed=True)
-    near = work(field, networks[0], 2)
-    field.wait_for("began", 2)
     field.script(steps=600, pause=0.1, evaluate=evaluate, timed=True)  # beyond any lease
     far = work(field, networks[1], 2)
-    field.wait_for("began", 4)
+    field.wait_for("began", 2)
     field.script(steps=50, pause=0.1, evaluate=evaluate, timed=True)
+    near = work(field, networks[0], 2)
+    field.wait_for("began", 4)
     pids = {worker.pid for worker in far}
     lost = {each["trial"] for each in field.log("began") if each["pid"] in pids}
     assert len(lost) == 2
@@ -81,7 +80,7 @@ def test_a_link_that_is_cut(field: Field, networks: list[Network], evaluate: boo
         assert worker.end().code == 0, worker.said()
     for worker in far:
         said = " ".join(worker.said().split())
-        assert "the storage did not answer until the lease of ticket" in said
+        assert "the storage did not answer until the lease of ticket" in said, worker.said()
         assert "was over; another worker has the ticket now, and continues the trial" in said
         # It was told so before its lease was over, and did not wait for an answer till then.
         assert ("the storage is away; training goes on" in worker.said()) == evaluate

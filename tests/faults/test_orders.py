@@ -27,10 +27,11 @@ def latest_step(field: Field, trial: int) -> int:
 def test_pause_and_resume(field: Field) -> None:
     """Running trials end, no other one begins, and the same workers go on afterwards."""
     field.create(6)
-    field.script(steps=20)
+    field.script(steps=20, gate=0)
     workers = [field.worker() for _ in range(2)]
     field.wait_for("began", 2)
     assert say(field, "pause") == {"study": NAME, "state": "paused", "before": "open"}
+    field.go("gate")
     for worker in workers:
         worker.wait_for("the study is paused")
     assert not field.held()
@@ -49,10 +50,11 @@ def test_pause_and_resume(field: Field) -> None:
 def test_stop(field: Field) -> None:
     """Workers leave behind their trials; who joins leaves, too; who runs the file opens it."""
     field.create(6)
-    field.script(steps=20)
+    field.script(steps=20, gate=0)
     workers = [field.worker() for _ in range(2)]
     field.wait_for("began", 2)
     say(field, "stop")
+    field.go("gate")
     for worker in workers:
         assert worker.end().code == 0, worker.said()
         assert "the study was stopped" in worker.said()
@@ -88,14 +90,17 @@ def test_another_budget(field: Field, strategy: str) -> None:
     """Workers heed a larger and a smaller one with their next trial."""
     more = RANDOM if strategy == "random" else {}
     field.create(12, **{**more, "budget": {"trials": 2}})
-    field.script(steps=20)
+    field.arm("telling")
     worker = field.worker()
-    field.wait_for("began")
+    field.reached("telling")
     assert say(field, "set", "--trials", "9", "--priority", "3") == {
         "study": NAME, "trials": 9, "priority": 3,
     }  # fmt: skip
+    field.script(gate=3)
+    field.go("telling")
     field.wait_for("began", 4)
     say(field, "set", "--trials", "6")
+    field.go("gate")
     assert worker.end().code == 0, worker.said()
     field.check(6)
     assert say(field, "status")["state"] == "done"

@@ -77,7 +77,7 @@ def test_sixteen_workers(field: Field, server: OwnServer) -> None:
 def test_away_for_a_while(field: Field, server: OwnServer) -> None:
     """Training goes on meanwhile: what it reports is kept, and sent once the server is back."""
     field.create(2)
-    field.script(steps=STEPS, pause=1.0, evaluate=True)
+    field.script(steps=STEPS, pause=1.0, evaluate=True, together=2)
     workers = [field.worker("--lease", "60") for _ in range(2)]
     field.wait_for("began", 2)
     server.pg_ctl("stop", "-m", "fast")

@@ -65,6 +65,10 @@ def test_three_studies(field: Field) -> None:
         make(field, name, 100 * place, points)
     field.script(steps=5, pause=0.04)
     draw, total = random.Random(1), points * len(PRIORITIES)
+    field.arm("claimed")
+    killed = field.start("worker", "--lease", "3")
+    field.reached("claimed")
+    killed.kill()
     running: list[Process] = []
     while (before := done(field)) < total:
         churn(field, running, draw)
@@ -72,6 +76,8 @@ def test_three_studies(field: Field) -> None:
             lambda n=before: done(field) > n or all(one.over() for one in running),  # type: ignore[misc]
             "an outcome",
         )
+    running.append(field.start("worker"))
+    running[-1].wait_for("nothing to do")
     for worker in running:
         worker.send(signal.SIGTERM)
     ends = [worker.end() for worker in field.processes]
@@ -91,11 +97,12 @@ def test_three_studies(field: Field) -> None:
 def test_a_grid_that_grows(field: Field) -> None:
     """A worker of the pool that has begun a grid runs the points that are added meanwhile, too."""
     wide = field.write(6)
-    field.script(steps=4, pause=0.2)
+    field.script(steps=4000)
     first = field.run(field.write(3))
     first.wait_for("trial 0 started")
     first.send(signal.SIGTERM)
     assert first.end().code == 75
+    field.script(steps=4, pause=0.2)
     worker = field.start("worker")
     field.wait_for("began", 2)
     assert field.start("submit", str(wide), "--name", NAME).end().code == 0

@@ -73,11 +73,12 @@ def refused(url: str, statement: str) -> bool:
 def test_a_worker_works_and_destroys_nothing(owned: Field, names: dict[str, str]) -> None:
     """It runs a study to its end, listed meanwhile; it drops, alters and deletes nothing."""
     owner, owned.url = owned.url, url_of(owned, names["worker"])
-    owned.script(steps=40)
+    owned.arm("telling")
     worker = owned.worker()
-    owned.wait_for("began")
+    owned.reached("telling")
     (listed,) = list_workers(owner)
     assert (listed.pid, listed.serves) == (worker.pid, NAME)
+    owned.go("telling")
     assert worker.end().code == 0
     assert list_workers(owner) == []
     for statement in (

@@ -14,11 +14,12 @@ from tests.faults.processes import wait_until
 def test_preempted(field: Field, number: signal.Signals) -> None:
     """Exit 75; the ticket is free at once, no death is counted, the retry resumes."""
     field.create(2)
-    field.script(steps=6, pause=0.05)
+    field.script(steps=4000, pause=0.05)
     worker = field.worker(elsewhere=True)
     wait_until(lambda: list(field.output.glob("*/trial-0000/checkpoint-2")), "a checkpoint")
     worker.send(number)
     ended = worker.end()
+    field.script(steps=6)
     assert ended.code == 75, ended.stderr
     assert f"stopped by {number.name}" in ended.stderr
     field.finish()
@@ -71,7 +72,7 @@ def test_zombie(field: Field) -> None:
     """Stopped for longer than its lease: its write is refused, and it takes the next ticket."""
     points = 6
     field.create(points)
-    field.script(steps=6, pause=0.05)
+    field.script(steps=4000, pause=0.05)
     zombie = field.worker()
     wait_until(lambda: list(field.output.glob("*/trial-0000/checkpoint-2")), "a checkpoint")
     field.pause(zombie)

@@ -21,7 +21,8 @@ BLOCKS = 3000
 BYTES = {"postgresql": 300_000, "sqlite": 2_300_000}
 _CONNECTIONS = text(
     "SELECT count(*) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND pid != pg_backend_pid()"
+    "WHERE datname = current_database() AND pid != pg_backend_pid() "
+    "AND backend_type = 'client backend'"
 )
 
 

@@ -43,10 +43,13 @@ def test_terminals_show_it_all(field: Field, watching: Watching) -> None:
     terminals = {width: watching(field, width=width) for width in (60, 80, 200)}
     for terminal in terminals.values():
         terminal.wait_for("0 at work")
+    field.arm("telling")
     field.worker()
-    for width, terminal in terminals.items():
+    for terminal in terminals.values():
         terminal.wait_for("▁")  # a learning curve
         terminal.wait_for("1 at work")
+    field.go("telling")
+    for width, terminal in terminals.items():
         terminal.wait_for("1 failed")
         assert terminal.end() == 0
         assert "diverged" in terminal.text
@@ -102,7 +105,10 @@ def test_json_is_an_object_a_change(field: Field) -> None:
     field.script(steps=5, pause=0.3, evaluate=True)
     watch = field.start("watch", NAME, "--json")
     wait_until(lambda: "\n" in _stdout(watch.stdout), "the first object")
+    field.arm("telling")
     field.worker()
+    wait_until(lambda: '"evaluations": [{' in _stdout(watch.stdout), "a running trial")
+    field.go("telling")
     ended = watch.end()
     assert (ended.code, ended.stderr) == (0, "")
     found: list[dict[str, Any]] = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -225,6 +231,7 @@ def test_an_outage_is_waited_out(tmp_path: Path, server: OwnServer, watching: Wa
     field.script(steps=4, pause=0.5)
     terminal, lines = watching(field), field.start("watch", NAME)
     terminal.wait_for("0 at work")
+    wait_until(lambda: "study field" in _stdout(lines.stdout), "the first line")
     server.pg_ctl("stop", "-m", "fast")
     terminal.wait_for("the storage does not answer since")
     wait_until(lambda: "does not answer; it is asked again" in _stdout(lines.stdout), "the outage")
