@@ -1,6 +1,7 @@
 # The commands of this repository; `make help` lists them. Each one first makes the environment.
 PYTHON ?= python3
-WORKERS ?= 2
+# More than cores: tests of faults wait for leases and servers most of the time.
+WORKERS ?= 3
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready

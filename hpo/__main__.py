@@ -29,9 +29,10 @@ def run(arguments: list[str]) -> None:
     """
     try:
         from hpo.cli import main as command_line
-        from hpo.signals import leaving
+        from hpo.signals import fix_exit_code
     except KeyboardInterrupt:
-        sys.exit(_interrupted())
+        sys.stderr.write("hpo: interrupted\n")
+        sys.exit(130)  # as `hpo.errors` has it, of which there may be nothing yet
     if not os.environ.get("HPO_DEBUG"):
         # What matters of a connection is raised; of what comes as one is closed, a signal for one,
         # it logs a traceback.
@@ -39,13 +40,8 @@ def run(arguments: list[str]) -> None:
     try:
         command_line(args=arguments, prog_name="hpo")
     except SystemExit as end:
-        leaving(end.code if isinstance(end.code, int) else 0)
+        fix_exit_code(end.code if isinstance(end.code, int) else int(end.code is not None))
         raise
-
-
-def _interrupted() -> int:
-    sys.stderr.write("hpo: interrupted\n")
-    return 130
 
 
 def without_storage(arguments: list[str]) -> tuple[list[str], str | None]:

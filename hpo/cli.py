@@ -37,7 +37,7 @@ from hpo.options import (
     print_json,
     url_of,
 )
-from hpo.signals import leaving
+from hpo.signals import fix_exit_code
 
 if TYPE_CHECKING:
     from hpo.binding import BindingStorage
@@ -69,10 +69,10 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            leaving(INTERRUPTED_EXIT_CODE)
+            fix_exit_code(INTERRUPTED_EXIT_CODE)
             raise
         except HandedBack as stopped:
-            leaving(stopped.exit_code)
+            fix_exit_code(stopped.exit_code)
             raise
 
     def _fail(

@@ -19,7 +19,7 @@ _PREEMPTION = (signal.SIGTERM, signal.SIGUSR1)
 _ALL = (signal.SIGINT, *_PREEMPTION)
 
 
-def leaving(code: int) -> None:
+def fix_exit_code(code: int) -> None:
     """Let no further signal change how this process ends; it has said its last word.
 
     Impatient fingers and schedulers send several. While the process waits for its threads, one more

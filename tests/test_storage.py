@@ -310,8 +310,8 @@ def test_how_long_the_url_says_to_wait(
 def test_a_question_may_take_longer_than_a_connection(postgres: Server) -> None:
     """The limit is not one of answers."""
     url = postgres.new_database()
-    with opened(f"{url}?connect_timeout=1") as found, found.engine.connect() as connection:
-        connection.execute(text("SELECT pg_sleep(1.2)"))
+    with opened(f"{url}?connect_timeout=3") as found, found.engine.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(3.2)"))
     postgres.drop(url)
 
 

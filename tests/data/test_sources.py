@@ -189,7 +189,6 @@ def test_the_test_split_is_never_opened(study: Study) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)
