@@ -66,7 +66,7 @@ class Commands(click.Group):
             self._fail(ctx, f"a fault of hpo's: {text}\n(HPO_DEBUG=1 shows where)", 1)
 
     def _invoke(self, ctx: click.Context) -> Any:
-        try:
+        try:  # within the other: one more Ctrl-C before the code is fixed is still met there
             return super().invoke(ctx)
         except KeyboardInterrupt:
             fix_exit_code(INTERRUPTED_EXIT_CODE)

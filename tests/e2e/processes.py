@@ -38,7 +38,7 @@ class Command:
         arguments: what follows `hpo`.
         folder: where it runs.
         env: variables to add.
-        hold: behind the first line of its progress with this text it waits for `release`.
+        hold: behind a line of its progress with this text it waits for `release`.
     """
 
     def __init__(
@@ -51,8 +51,9 @@ class Command:
         scratch.mkdir()
         self._stdout = scratch / "stdout"
         os.mkfifo(scratch / "stderr")
-        arguments_of = (arguments, folder, dict(env), scratch, hold)
-        self._process = FORKS.Process(target=_run, args=arguments_of)
+        self._process = FORKS.Process(
+            target=_run, args=(arguments, folder, dict(env), scratch, hold)
+        )
         self._process.start()
         self._reader = threading.Thread(target=self._read, args=(scratch / "stderr",), daemon=True)
         self._reader.start()
